@@ -1,0 +1,44 @@
+/** The whole API as rows. A tag's operations stand in its file; this list is all there is. */
+import * as authentication from './authentication.ts';
+import * as business from './business.ts';
+import * as conversations from './conversations.ts';
+import * as health from './health.ts';
+import type { Operation } from './operation.ts';
+import * as session from './session.ts';
+import * as simulator from './simulator.ts';
+import * as sms from './sms.ts';
+
+export const contract = {
+  getHealth: health.getHealth,
+  checkDbConnection: health.checkDbConnection,
+  onboardBusiness: business.onboardBusiness,
+  getOnboarding: business.getOnboarding,
+  generateAuthToken: authentication.generateAuthToken,
+  expireSession: session.expireSession,
+  queueSms: sms.queueSms,
+  recordSms: sms.recordSms,
+  updateSmsStatus: sms.updateSmsStatus,
+  listConversations: conversations.listConversations,
+  createConversation: conversations.createConversation,
+  listMessages: conversations.listMessages,
+  addNote: conversations.addNote,
+  simulateInbound: simulator.simulateInbound,
+} as const satisfies Record<string, Operation>;
+
+export type Contract = typeof contract;
+export type OperationId = keyof Contract;
+
+/** What each tag is about, in the order of the reference page. */
+export const tags: Record<string, string> = {
+  health: 'Is it up?',
+  business: 'Bring a business in.',
+  authentication: 'Sessions for staff.',
+  session: 'End them.',
+  sms: 'Texts: send, record, update.',
+  businesses: 'Conversations, and what staff do in them.',
+  simulator: 'A carrier to try everything with, no account needed.',
+};
+
+export * from './errors.ts';
+export * from './operation.ts';
+export * from './shapes.ts';

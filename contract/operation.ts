@@ -1,0 +1,81 @@
+import type { Static, TObject, TSchema } from 'typebox';
+import type { ErrorCode } from './errors.ts';
+
+export type Scope = 'read' | 'send' | 'manage';
+
+/** Who may call: anyone, a platform key alone, or a caller of the business with this scope. */
+export type Auth = 'public' | 'platform' | Scope;
+
+/** Which bucket of the rate limits an operation draws from. */
+export type Bucket = 'read' | 'send' | 'search' | 'none';
+
+/** What the operation reads. A body's unknown fields are refused (`unknown_field`). */
+export interface Input {
+  params?: TObject;
+  query?: TObject;
+  body?: TObject;
+}
+
+/**
+ * One operation of the API as data. The server binds a function to each (a row without a function
+ * stops the start), and validation, serialisation, OpenAPI, the reference page, the SDK and the
+ * tests that walk the contract read this row.
+ */
+export interface Operation<
+  I extends Input = Input,
+  O extends Record<number, TSchema> = Record<number, TSchema>,
+> {
+  /** The operation's name in code: `operationId` in OpenAPI, the method's name in the SDK. */
+  id: string;
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** Below the base path; parameters as `{name}`. */
+  path: string;
+  tag: string;
+  summary: string;
+  description: string;
+  auth: Auth;
+  bucket: Bucket;
+  input: I;
+  /** Answers that are not errors, by status. */
+  output: O;
+  /** The codes particular to this operation; those that any operation may answer are not repeated. */
+  errors: readonly ErrorCode[];
+  /** Largest body, in bytes; 1 MiB unless told. */
+  bodyLimit?: number;
+  /** The answer holds a credential: its copy for replays is kept encrypted. */
+  secretAnswer?: boolean;
+  /** One valid request and what it answers, shown in OpenAPI and validated by a test. */
+  example?: {
+    params?: Record<string, unknown>;
+    query?: Record<string, unknown>;
+    body?: unknown;
+    status: number;
+    answer: unknown;
+  };
+}
+
+/** Declares an operation, keeping the precise types of its schemas. */
+export function operation<const I extends Input, const O extends Record<number, TSchema>>(
+  row: Operation<I, O>,
+): Operation<I, O> {
+  return row;
+}
+
+type Part<S> = S extends TSchema ? Static<S> : Record<string, never>;
+
+/** What a handler gets: the validated parts of the request. */
+export interface InputOf<Op extends Operation> {
+  params: Part<Op['input']['params']>;
+  query: Part<Op['input']['query']>;
+  body: Part<Op['input']['body']>;
+}
+
+/** What a handler may answer: one of the operation's statuses with its body. */
+export type OutputOf<Op extends Operation> = {
+  [S in keyof Op['output'] & number]: { status: S; body: Static<Extract<Op['output'][S], TSchema>> };
+}[keyof Op['output'] & number];
+
+/** Writes take a request id: everything but GET, save what a carrier posts. */
+export function isWrite(row: Operation): boolean {
+  return row.method !== 'GET' && row.auth !== 'public';
+}

@@ -1,0 +1,204 @@
+/** Shapes that several operations share. The same words stand in tables, events and answers. */
+import { type Static, type TProperties, type TSchema, Type } from 'typebox';
+
+/** An object that takes exactly these fields: a misspelt `send_at` must not send now. */
+export const Exactly = <const P extends TProperties>(properties: P, options: object = {}) =>
+  Type.Object(properties, { additionalProperties: false, ...options });
+
+export const Nullable = <const S extends TSchema>(schema: S) => Type.Union([schema, Type.Null()]);
+
+/** One of these words. Written as an `enum` so that generators make a plain string enum of it. */
+export const OneOf = <const V extends readonly string[]>(values: V, options: object = {}) =>
+  Type.Unsafe<V[number]>({ type: 'string', enum: [...values], ...options });
+
+/** Ids that the host platform assigns: 1 to 2^53-1. */
+export const HostId = (description: string) =>
+  Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, description });
+
+export const BusinessId = HostId('The business, as the host platform numbers it.');
+export const ClientId = HostId(
+  'The client, as the host platform numbers it; from 2^40 upward one that Omega made.',
+);
+export const StaffId = HostId('The staff member, as the host platform numbers them.');
+export const LocationId = HostId('The location, as the host platform numbers it.');
+export const ConversationId = Type.String({ format: 'uuid', description: 'The conversation (UUIDv7).' });
+export const MessageId = Type.String({ format: 'uuid', description: 'The message (UUIDv7).' });
+
+/** In an answer: RFC 3339, UTC, milliseconds. In a request: any RFC 3339 offset. */
+export const Time = (description: string) => Type.String({ format: 'date-time', description });
+
+export const RequestId = Type.String({
+  pattern: '^[A-Za-z0-9._:-]{1,128}$',
+  description:
+    'Makes the write repeatable: the same id with the same body gives the first answer again. One thing with the `Idempotency-Key` header. 1-128 of `A-Z a-z 0-9 . _ : -`.',
+});
+
+export const channels = ['sms', 'whatsapp', 'email', 'voice', 'note', 'webchat'] as const;
+/** The known channels; hosts may name others of their own. */
+export const Channel = Type.String({
+  pattern: '^[a-z][a-z0-9_]{0,31}$',
+  description: `\`${channels.join('`, `')}\`, or a name of the host's own.`,
+});
+
+export const directions = ['inbound', 'outbound', 'internal'] as const;
+export const Direction = OneOf(directions, { description: 'Seen from the business; a note is internal.' });
+
+export const statuses = [
+  'scheduled',
+  'queued',
+  'sending',
+  'sent',
+  'delivered',
+  'read',
+  'undelivered',
+  'failed',
+  'canceled',
+  'suppressed',
+  'received',
+] as const;
+export const Status = OneOf(statuses, {
+  description:
+    'scheduled → queued → sending → sent → delivered → read; undelivered, failed; canceled, suppressed; inbound: received. It only moves forward.',
+});
+
+export const senderTypes = ['staff', 'client', 'system', 'automation'] as const;
+export const SenderType = OneOf(senderTypes, { description: 'Who wrote it.' });
+
+export const conversationStatuses = ['open', 'pending', 'snoozed', 'closed'] as const;
+export const ConversationStatus = OneOf(conversationStatuses);
+
+export const Category = OneOf(['transactional', 'marketing'], {
+  description: 'Marketing needs a wider consent and keeps quiet hours. `transactional` unless told.',
+});
+
+/** Free data of the host's, kept and given back: at most 50 keys. */
+export const Metadata = Type.Record(Type.String({ maxLength: 64 }), Type.Unknown(), {
+  maxProperties: 50,
+  description: "The host's own data, kept and given back as it is.",
+});
+
+export const ExternalRef = Exactly(
+  {
+    type: Type.String({ minLength: 1, maxLength: 64, description: 'For example `appointment`.' }),
+    id: Type.String({ minLength: 1, maxLength: 128 }),
+    starts_at: Type.Optional(Time('When the appointment starts.')),
+  },
+  { description: "The host's object that the message is about." },
+);
+
+/** A page's size and place. The cursor is opaque and holds for the filters it was given with. */
+export const pageQuery = {
+  limit: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: 100, default: 25, description: 'Rows a page, 1-100.' }),
+  ),
+  cursor: Type.Optional(
+    Type.String({ minLength: 1, maxLength: 1024, description: '`next_cursor` of the page before.' }),
+  ),
+};
+
+export const Page = <const S extends TSchema>(row: S) =>
+  Type.Object({ data: Type.Array(row), next_cursor: Nullable(Type.String()), has_more: Type.Boolean() });
+
+/** RFC 9457 problem details, with our `code`, the request's id, and for a 422 every fault at once. */
+export const Problem = Type.Object(
+  {
+    type: Type.String({ description: 'A URI that names the kind of problem.' }),
+    title: Type.String(),
+    status: Type.Integer(),
+    detail: Type.String({ description: 'What is wrong, and what to do.' }),
+    code: Type.String(),
+    request_id: Type.String(),
+    errors: Type.Optional(
+      Type.Array(
+        Type.Object({
+          path: Type.String({ description: 'The field, with dots: `senders.0.address`.' }),
+          message: Type.String(),
+          code: Type.String(),
+        }),
+      ),
+    ),
+  },
+  { $id: 'Problem' },
+);
+export type Problem = Static<typeof Problem>;
+
+/** The last message in a conversation's row. Notes never show here. */
+export const LastMessage = Type.Object({
+  message_id: MessageId,
+  preview: Type.String({ description: 'The first 140 characters.' }),
+  channel: Channel,
+  direction: Direction,
+  status: Status,
+  at: Time('When it happened.'),
+});
+
+export const ClientSummary = Type.Object({
+  client_id: ClientId,
+  name: Nullable(Type.String()),
+  phone: Nullable(Type.String({ description: 'E.164.' })),
+  email: Nullable(Type.String()),
+  provisional: Type.Boolean({
+    description: 'Made by Omega for an unknown address, until merged into a host client.',
+  }),
+});
+
+export const Conversation = Type.Object({
+  conversation_id: ConversationId,
+  business_id: BusinessId,
+  client: ClientSummary,
+  status: ConversationStatus,
+  snoozed_until: Nullable(Time('When it opens again.')),
+  assignee: Nullable(Type.Object({ staff_id: StaffId, name: Nullable(Type.String()) })),
+  location_id: Nullable(LocationId),
+  last_message: Nullable(LastMessage),
+  unread_count: Type.Integer({ minimum: 0, description: "The client's messages that staff have not read." }),
+  waiting_since: Nullable(Time("When the client's first unanswered message came.")),
+  channels: Type.Array(Channel, { description: 'The channels used so far.' }),
+  created_at: Time('When it was made.'),
+  updated_at: Time('When it last changed.'),
+});
+export type Conversation = Static<typeof Conversation>;
+
+export const Message = Type.Object({
+  message_id: MessageId,
+  conversation_id: ConversationId,
+  business_id: BusinessId,
+  client_id: ClientId,
+  channel: Channel,
+  direction: Direction,
+  status: Status,
+  content: Type.String(),
+  subject: Nullable(Type.String()),
+  media_urls: Type.Array(Type.String()),
+  from: Nullable(Type.String()),
+  to: Nullable(Type.String()),
+  sent_by: Nullable(StaffId),
+  sender_type: SenderType,
+  category: Nullable(Category),
+  location_id: Nullable(LocationId),
+  segments: Nullable(Type.Integer()),
+  encoding: Nullable(Type.String({ description: '`GSM-7` or `UCS-2` (3GPP TS 23.038).' })),
+  provider: Nullable(Type.String()),
+  provider_message_id: Nullable(Type.String()),
+  provider_status: Nullable(Type.String({ description: "The carrier's own word." })),
+  error_code: Nullable(Type.String({ description: "The carrier's own code." })),
+  error_message: Nullable(Type.String()),
+  reason: Nullable(Type.String({ description: 'Our canonical word for why.' })),
+  retryable: Nullable(Type.Boolean({ description: 'Whether a retry can help.' })),
+  advice: Nullable(Type.String({ description: 'What to do about the reason, in plain words.' })),
+  attempts: Type.Integer({ description: 'How often it was handed to a carrier.' }),
+  unread: Type.Boolean(),
+  external_ref: Nullable(
+    Type.Object({ type: Type.String(), id: Type.String(), starts_at: Type.Optional(Type.String()) }),
+  ),
+  metadata: Type.Record(Type.String(), Type.Unknown()),
+  request_id: Nullable(Type.String()),
+  send_at: Nullable(Time('When it is due.')),
+  occurred_at: Time('When it happened; the order of a conversation.'),
+  created_at: Time('When Omega wrote it down.'),
+  sent_at: Nullable(Time('When the carrier took it.')),
+  delivered_at: Nullable(Time('When it was delivered.')),
+  read_at: Nullable(Time('When the client read it.')),
+  failed_at: Nullable(Time('When it failed.')),
+});
+export type Message = Static<typeof Message>;

@@ -1,0 +1,3 @@
+export { createAuthenticate } from './authenticate.ts';
+export { adoptPlatformKey, allScopes, createKey, listKeys, revokeKey } from './keys.ts';
+export { accessRoutes } from './routes.ts';

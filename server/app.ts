@@ -1,0 +1,34 @@
+import { accessRoutes } from './access/index.ts';
+import { businessRoutes } from './businesses/index.ts';
+import { conversationRoutes } from './conversations/index.ts';
+import type { Database } from './core/db/index.ts';
+import type { Binding, Cursors } from './core/http/index.ts';
+import type { JobQueue } from './core/queue/index.ts';
+import type { Secrets } from './core/secrets.ts';
+import { healthRoutes } from './health/index.ts';
+import { type Intake, messageRoutes } from './messages/index.ts';
+import { simulatorRoutes } from './simulator/index.ts';
+
+export interface AppParts {
+  database: Database;
+  queue: JobQueue;
+  secrets: Secrets;
+  cursors: Cursors;
+  intake: Intake;
+  version: string;
+  basePath: string;
+  secureCookies: boolean;
+  simulator: boolean;
+}
+
+/** Every module's functions, bound to the contract's rows. From a URL: contract/ names the operation, this the module. */
+export function allRoutes(parts: AppParts): Binding[] {
+  return [
+    ...healthRoutes(parts),
+    ...accessRoutes(parts),
+    ...businessRoutes(parts),
+    ...conversationRoutes(parts.cursors),
+    ...messageRoutes(parts),
+    ...simulatorRoutes({ intake: parts.intake, enabled: parts.simulator }),
+  ];
+}

@@ -1,0 +1,3 @@
+export { businessFor, locationMustExist } from './access.ts';
+export { onboardingJobs, onboardQueue } from './onboarding-jobs.ts';
+export { businessRoutes } from './routes.ts';

@@ -1,0 +1,226 @@
+import type { Static } from 'typebox';
+import type { Contract } from '../../contract/index.ts';
+import { allScopes, createKey } from '../access/index.ts';
+import { readEmail, readPhone, readSenderAddress } from '../core/addresses.ts';
+import type { Tx } from '../core/db/index.ts';
+import { Fault, type FieldFault } from '../core/fault.ts';
+import { newId } from '../core/ids.ts';
+import type { Secrets } from '../core/secrets.ts';
+
+export type OnboardingPlan = Static<Contract['onboardBusiness']['input']['body']>;
+
+/** The steps, in their order. The first five need nobody else; the last two speak with carriers. */
+export const onboardingSteps = [
+  'profile',
+  'locations',
+  'staff',
+  'senders',
+  'provider_webhooks',
+  'keys',
+  'test_message',
+] as const;
+export const carrierSteps = ['provider_webhooks', 'test_message'] as const;
+export type OnboardingStep = (typeof onboardingSteps)[number];
+
+/**
+ * Writes everything of the plan that needs no carrier, in one transaction: all or nothing, and the
+ * same again when repeated. What is named is made or brought up to date; nothing is removed.
+ *
+ * @returns the business's first key, if this made it
+ */
+export async function writeBusiness(
+  tx: Tx,
+  now: Date,
+  plan: OnboardingPlan,
+  secrets: Secrets,
+): Promise<string | undefined> {
+  const clean = readPlan(plan);
+  const { business_id } = plan;
+  const dated = { created_at: now, updated_at: now };
+  const known = await tx
+    .selectFrom('businesses')
+    .select('business_id')
+    .where('business_id', '=', business_id)
+    .executeTakeFirst();
+  await tx
+    .insertInto('businesses')
+    .values({ business_id, name: plan.name, country: plan.country, time_zone: plan.time_zone, ...dated })
+    .onConflict((conflict) =>
+      conflict
+        .column('business_id')
+        .doUpdateSet({ name: plan.name, country: plan.country, time_zone: plan.time_zone, updated_at: now }),
+    )
+    .execute();
+
+  for (const location of plan.locations ?? []) {
+    const row = { name: location.name, time_zone: location.time_zone ?? null };
+    await tx
+      .insertInto('locations')
+      .values({ business_id, location_id: location.location_id, ...row, ...dated })
+      .onConflict((conflict) =>
+        conflict.columns(['business_id', 'location_id']).doUpdateSet({ ...row, updated_at: now }),
+      )
+      .execute();
+  }
+  await locationsMustExist(tx, business_id, clean.namedLocations);
+
+  for (const staff of clean.staffs) {
+    const { location_ids, staff_id, ...row } = staff;
+    await tx
+      .insertInto('staffs')
+      .values({ business_id, staff_id, ...row, ...dated })
+      .onConflict((conflict) =>
+        conflict.columns(['business_id', 'staff_id']).doUpdateSet({ ...row, active: true, updated_at: now }),
+      )
+      .execute();
+    if (!location_ids) continue;
+    await tx
+      .deleteFrom('staff_locations')
+      .where('business_id', '=', business_id)
+      .where('staff_id', '=', staff_id)
+      .execute();
+    if (location_ids.length === 0) continue;
+    await tx
+      .insertInto('staff_locations')
+      .values([...new Set(location_ids)].map((location_id) => ({ business_id, staff_id, location_id })))
+      .execute();
+  }
+
+  for (const sender of clean.senders) {
+    const { channel, address, ...row } = sender;
+    await tx
+      .insertInto('senders')
+      .values({ business_id, sender_id: newId(), channel, address, ...row, ...dated })
+      .onConflict((conflict) =>
+        conflict
+          .columns(['business_id', 'channel', 'address'])
+          .doUpdateSet({ ...row, active: true, updated_at: now }),
+      )
+      .execute();
+  }
+
+  for (const [provider, credentials] of Object.entries(plan.providers ?? {})) {
+    if (!credentials) continue;
+    const sealed_credentials = secrets.seal(
+      JSON.stringify(credentials),
+      `provider ${business_id} ${provider}`,
+    );
+    await tx
+      .insertInto('provider_accounts')
+      .values({ business_id, provider, sealed_credentials, ...dated })
+      .onConflict((conflict) =>
+        conflict.columns(['business_id', 'provider']).doUpdateSet({ sealed_credentials, updated_at: now }),
+      )
+      .execute();
+  }
+
+  await writeSteps(tx, now, business_id);
+  if (known) return undefined;
+  const { key } = await createKey(tx, { businessId: business_id, name: 'first key', scopes: allScopes, now });
+  return key;
+}
+
+/** Everything that the schema cannot say, every fault at once. */
+function readPlan(plan: OnboardingPlan) {
+  const errors: FieldFault[] = [];
+  const fail = (path: string, message: string, code: FieldFault['code'] = 'invalid_value') =>
+    errors.push({ path, message, code });
+  const named = new Map<number, string>();
+  const name = (id: number | undefined, path: string) => id !== undefined && named.set(id, path);
+
+  if (!isTimeZone(plan.time_zone)) fail('time_zone', 'must be an IANA name such as America/New_York');
+  if (!isCountry(plan.country)) fail('country', 'must be an ISO 3166-1 alpha-2 code such as US');
+  for (const [i, location] of (plan.locations ?? []).entries()) {
+    if (location.time_zone !== undefined && !isTimeZone(location.time_zone)) {
+      fail(`locations.${i}.time_zone`, 'must be an IANA name such as America/New_York');
+    }
+  }
+  const staffs = (plan.staffs ?? []).map((staff, i) => {
+    const email = staff.email === undefined ? null : readEmail(staff.email);
+    if (email && !email.ok) fail(`staffs.${i}.email`, email.message, 'invalid_format');
+    const phone = staff.phone === undefined ? null : readPhone(staff.phone, plan.country);
+    if (phone && !phone.ok) fail(`staffs.${i}.phone`, phone.message, 'invalid_format');
+    for (const [j, id] of (staff.location_ids ?? []).entries()) name(id, `staffs.${i}.location_ids.${j}`);
+    return {
+      staff_id: staff.staff_id,
+      name: staff.name,
+      email: email?.ok ? email.email : null,
+      phone: phone?.ok ? phone.e164 : null,
+      role: staff.role ?? ('staff' as const),
+      location_ids: staff.location_ids,
+    };
+  });
+  const senders = (plan.senders ?? []).map((sender, i) => {
+    const address = readSenderAddress(sender.channel, sender.address, plan.country);
+    if (!address.ok) fail(`senders.${i}.address`, address.message, 'invalid_format');
+    name(sender.location_id, `senders.${i}.location_id`);
+    return {
+      channel: sender.channel,
+      address: address.ok ? address.address : '',
+      name: sender.name ?? null,
+      provider: sender.provider,
+      location_id: sender.location_id ?? null,
+    };
+  });
+  if (errors.length > 0)
+    throw new Fault('invalid_parameters', `${errors[0]!.path}: ${errors[0]!.message}`, { errors });
+  return { staffs, senders, namedLocations: named };
+}
+
+async function locationsMustExist(tx: Tx, businessId: number, named: Map<number, string>): Promise<void> {
+  if (named.size === 0) return;
+  const rows = await tx
+    .selectFrom('locations')
+    .select('location_id')
+    .where('business_id', '=', businessId)
+    .where('location_id', 'in', [...named.keys()])
+    .execute();
+  const there = new Set(rows.map((row) => row.location_id));
+  const errors: FieldFault[] = [...named]
+    .filter(([id]) => !there.has(id))
+    .map(([id, path]) => ({
+      path,
+      message: `there is no location ${id}; list it in locations`,
+      code: 'not_found',
+    }));
+  if (errors.length > 0)
+    throw new Fault('invalid_parameters', `${errors[0]!.path}: ${errors[0]!.message}`, { errors });
+}
+
+async function writeSteps(tx: Tx, now: Date, businessId: number): Promise<void> {
+  const rows = onboardingSteps.map((name, position) => ({
+    business_id: businessId,
+    name,
+    position,
+    status: (carrierSteps as readonly string[]).includes(name) ? ('pending' as const) : ('done' as const),
+    updated_at: now,
+  }));
+  await tx
+    .insertInto('onboarding_steps')
+    .values(rows)
+    .onConflict((conflict) =>
+      conflict.columns(['business_id', 'name']).doUpdateSet((eb) => ({
+        status: eb.ref('excluded.status'),
+        error: null,
+        remedy: null,
+        updated_at: now,
+      })),
+    )
+    .execute();
+}
+
+function isTimeZone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: name });
+    // Offsets such as +02:00 are taken by the runtime, but know no summer time.
+    return /^[A-Za-z]/.test(name);
+  } catch {
+    return false;
+  }
+}
+
+const countryNames = new Intl.DisplayNames('en', { type: 'region', fallback: 'none' });
+
+function isCountry(code: string): boolean {
+  return countryNames.of(code) !== undefined && code !== 'ZZ';
+}

@@ -1,0 +1,63 @@
+import type { MessageStatus } from '../core/db/index.ts';
+
+/** One message as it is handed to a carrier. */
+export interface OutgoingMessage {
+  businessId: number;
+  messageId: string;
+  attemptNo: number;
+  channel: string;
+  from: string;
+  to: string;
+  content: string;
+  subject: string | null;
+  mediaUrls: string[];
+}
+
+/** What came of handing it over. */
+export type SendOutcome =
+  /** The carrier has it, under its own id; it must never be sent again. */
+  | { kind: 'accepted'; providerMessageId: string; status: MessageStatus; providerStatus: string }
+  /** The carrier said no: it does not have it. `reason` where the carrier gave no code. */
+  | { kind: 'refused'; code: string | null; message: string; reason?: string; retryAfterMs?: number }
+  /** Nobody knows: a time-out, a reset, a 5xx. Settled by a callback or by {@link Carrier.find}. */
+  | { kind: 'unknown'; detail: string };
+
+export type FindOutcome =
+  | { kind: 'found'; providerMessageId: string; status: MessageStatus; providerStatus: string }
+  | { kind: 'absent' }
+  | { kind: 'unknown'; detail: string };
+
+/** A business's account with the carrier, decrypted; null where it needs none. */
+export type CarrierAccount = Record<string, unknown> | null;
+
+/**
+ * What every carrier is to Omega. `send` is called with an attempt written down and no transaction
+ * open; it may take until `signal` aborts, and a throw counts as `unknown`.
+ */
+export interface Carrier {
+  provider: string;
+  channels: readonly string[];
+  /** Whether a business must give credentials before it can send. */
+  needsAccount: boolean;
+  send(message: OutgoingMessage, account: CarrierAccount, signal: AbortSignal): Promise<SendOutcome>;
+  /** Asks the carrier whether it has a message whose outcome is not known. `since`: when it was handed over. */
+  find(
+    message: OutgoingMessage,
+    since: Date,
+    account: CarrierAccount,
+    signal: AbortSignal,
+  ): Promise<FindOutcome>;
+  /**
+   * Checks the account and a sender at onboarding, sending nothing to anybody.
+   *
+   * @returns null where all is well, else the error and what to do about it
+   */
+  verify(
+    sender: { channel: string; address: string },
+    account: CarrierAccount,
+    signal: AbortSignal,
+  ): Promise<{ error: string; remedy: string } | null>;
+}
+
+/** The carriers that this process can speak with, by name. */
+export type Carriers = ReadonlyMap<string, Carrier>;

@@ -1,0 +1,11 @@
+export type {
+  Carrier,
+  CarrierAccount,
+  Carriers,
+  FindOutcome,
+  OutgoingMessage,
+  SendOutcome,
+} from './carrier.ts';
+export { canonicalReasons, explain, type Reason, retryDelayMs } from './reasons.ts';
+export { readKeyword } from './sms/keywords.ts';
+export { countSegments } from './sms/segments.ts';

@@ -1,0 +1,243 @@
+/**
+ * Why a message was not delivered, as data: our words first, then what each provider's codes mean in them.
+ *
+ * Twilio advises against hard logic on its codes, since they change; so the code knows only these words, a
+ * new code is a new row, and a code that has no row is `unknown` and never retried by itself.
+ */
+
+/** How often and how soon Omega tries again. Attempts include the first. */
+export interface RetryPolicy {
+  maxAttempts: number;
+  firstDelayS: number;
+  maxDelayS: number;
+}
+
+export interface ReasonRow {
+  reason: string;
+  /** Omega tries again by itself, as `retry` says. */
+  retryable: boolean;
+  /**
+   * Failed for good: the same message to the same address cannot arrive, whatever is repaired, so a retry
+   * by filter skips it. False and not retryable: somebody must act first, then a retry by hand can help.
+   */
+  final: boolean;
+  /** One or two plain sentences for the staff: what happened, what to do. */
+  advice: string;
+  retry?: RetryPolicy;
+  /** `opt_out`: the consent ledger must learn of it, so that the next send is refused by us. */
+  effect?: 'opt_out';
+}
+
+/** A provider's codes and the word for them; what is given here besides replaces what the word says. */
+export interface ProviderRow extends Partial<Omit<ReasonRow, 'reason'>> {
+  provider: string;
+  codes: readonly string[];
+  reason: ReasonName;
+}
+
+/**
+ * For refusals that end by waiting. Twenty attempts reach over an hour, so an outage of the length that
+ * providers report only delays a message; what is too old by then is `expired` by its own limit.
+ */
+const untilItPasses: RetryPolicy = { maxAttempts: 20, firstDelayS: 2, maxDelayS: 900 };
+
+export const reasonRows = [
+  {
+    reason: 'opted_out',
+    retryable: false,
+    final: true,
+    advice: 'This client asked to get no more of these messages. Only they can undo that (by text: START).',
+    effect: 'opt_out',
+  },
+  {
+    reason: 'invalid_address',
+    retryable: false,
+    final: true,
+    advice: 'This number or address cannot receive the message. Ask the client for the right one.',
+  },
+  {
+    reason: 'landline',
+    retryable: false,
+    final: true,
+    advice: 'This is a landline, or a carrier that takes no texts. Call the client, or use another channel.',
+  },
+  {
+    reason: 'blocked',
+    retryable: false,
+    final: true,
+    advice: "The client's phone or carrier refuses our messages. Reach the client by another channel.",
+  },
+  {
+    reason: 'filtered',
+    retryable: false,
+    // Once more with the same words would be filtered again, and costs the sender its reputation.
+    final: true,
+    advice: 'The carrier took this message for spam. Word it anew, without shortened links, and send that.',
+  },
+  {
+    reason: 'media_unsupported',
+    retryable: false,
+    final: true,
+    advice: 'This number cannot get pictures or files. Send the text with a link in their place.',
+  },
+  {
+    reason: 'invalid_request',
+    retryable: false,
+    final: true,
+    advice: 'The provider does not accept the message in this form. Correct it and send it as a new message.',
+  },
+  {
+    reason: 'unreachable',
+    retryable: true,
+    final: false,
+    advice: 'The phone is off or out of reach. Omega tries once more later; if that fails, call the client.',
+    // A phone that is off stays off for a while, so the second and last attempt waits half an hour or more.
+    retry: { maxAttempts: 2, firstDelayS: 1_800, maxDelayS: 3_600 },
+  },
+  {
+    reason: 'rate_limited',
+    retryable: true,
+    final: false,
+    advice: 'The provider takes no more messages at the moment. Omega sends this one later by itself.',
+    retry: untilItPasses,
+  },
+  {
+    reason: 'window',
+    retryable: true,
+    final: false,
+    advice: 'It is too early or too late at the client to send this. Omega tries again later by itself.',
+    retry: { maxAttempts: 8, firstDelayS: 3_600, maxDelayS: 14_400 },
+  },
+  {
+    reason: 'account_config',
+    retryable: false,
+    final: false,
+    advice:
+      "The provider refuses the business's account. Check its credentials, status and balance, then retry.",
+  },
+  {
+    reason: 'sender_config',
+    retryable: false,
+    final: false,
+    advice: 'The sender cannot write to this client. Give the business a sender that can, then retry.',
+  },
+  {
+    reason: 'sender_unregistered',
+    retryable: false,
+    final: false,
+    advice:
+      'The sender is not registered for business texts (in the US: A2P 10DLC). Register it, then retry.',
+  },
+  {
+    reason: 'region_not_permitted',
+    retryable: false,
+    final: false,
+    advice:
+      "The provider's account may not text this country. Allow it there (Twilio: Geo Permissions), then retry.",
+  },
+  {
+    reason: 'price',
+    retryable: false,
+    final: false,
+    advice: 'The message costs more than the highest price that is set. Raise the limit, then retry.',
+  },
+  {
+    reason: 'no_answer',
+    // It may have been sent: until the carrier's callback or its list settles that, sending again could
+    // reach the client twice.
+    retryable: false,
+    final: false,
+    advice:
+      'The provider got the message but did not answer, so it may have been sent. Omega is finding out.',
+  },
+  {
+    reason: 'timeout',
+    retryable: true,
+    final: false,
+    advice: 'The provider could not be reached, and has not got the message. Omega tries again by itself.',
+    retry: untilItPasses,
+  },
+  {
+    reason: 'server_error',
+    retryable: true,
+    final: false,
+    advice: 'The provider has trouble of its own. Omega tries again by itself.',
+    retry: untilItPasses,
+  },
+  {
+    reason: 'erased',
+    retryable: false,
+    final: true,
+    advice: "The client's data was erased, so nothing can be sent to them.",
+  },
+  {
+    reason: 'expired',
+    retryable: false,
+    final: true,
+    advice: 'The message was too old to be of use when it could be sent. Send a new one if it still matters.',
+  },
+  {
+    reason: 'internal',
+    retryable: true,
+    final: false,
+    advice:
+      'Omega failed to send this. It tries a few times more; if it still fails, tell whoever runs Omega.',
+    retry: { maxAttempts: 5, firstDelayS: 5, maxDelayS: 300 },
+  },
+  {
+    reason: 'unknown',
+    retryable: false,
+    final: false,
+    advice: 'Omega does not know why this failed. Check the address, then retry once by hand.',
+  },
+] as const satisfies readonly ReasonRow[];
+
+export type ReasonName = (typeof reasonRows)[number]['reason'];
+
+/** Twilio's codes: https://www.twilio.com/docs/api/errors. `http` is for answers with a status alone. */
+export const providerRows: readonly ProviderRow[] = [
+  { provider: 'twilio', codes: ['21610'], reason: 'opted_out' },
+  { provider: 'twilio', codes: ['21211', '21614', '30005'], reason: 'invalid_address' },
+  { provider: 'twilio', codes: ['21635', '30006'], reason: 'landline' },
+  { provider: 'twilio', codes: ['20003', '30002'], reason: 'account_config' },
+  {
+    provider: 'twilio',
+    codes: ['21608'],
+    reason: 'account_config',
+    advice:
+      'A trial account may only text verified numbers. Upgrade the account or verify this number, then retry.',
+  },
+  { provider: 'twilio', codes: ['21212', '21606', '21612'], reason: 'sender_config' },
+  { provider: 'twilio', codes: ['21408'], reason: 'region_not_permitted' },
+  { provider: 'twilio', codes: ['20429'], reason: 'rate_limited' },
+  {
+    provider: 'twilio',
+    codes: ['21611', '30001'],
+    reason: 'rate_limited',
+    advice:
+      "The sender's queue at the provider is full. Omega sends this later; more senders make it faster.",
+    // That queue holds hours of messages and drains at about one a second on a US number: asking again
+    // within seconds only adds to the load.
+    retry: { maxAttempts: 12, firstDelayS: 60, maxDelayS: 3_600 },
+  },
+  { provider: 'twilio', codes: ['30003'], reason: 'unreachable' },
+  { provider: 'twilio', codes: ['30004'], reason: 'blocked' },
+  { provider: 'twilio', codes: ['30007'], reason: 'filtered' },
+  {
+    provider: 'twilio',
+    codes: ['30008'],
+    reason: 'unknown',
+    retryable: true,
+    advice:
+      'The carrier failed without a reason. Omega tries once more by itself; if that fails, call the client.',
+    retry: { maxAttempts: 2, firstDelayS: 300, maxDelayS: 600 },
+  },
+  { provider: 'twilio', codes: ['30010'], reason: 'price' },
+  { provider: 'twilio', codes: ['30011'], reason: 'media_unsupported' },
+  { provider: 'twilio', codes: ['30034'], reason: 'sender_unregistered' },
+  { provider: 'twilio', codes: ['30047', '30610', '30615'], reason: 'window' },
+  { provider: 'twilio', codes: ['35115'], reason: 'invalid_request' },
+  { provider: 'http', codes: ['401', '403'], reason: 'account_config' },
+  { provider: 'http', codes: ['429'], reason: 'rate_limited' },
+  { provider: 'http', codes: ['5xx'], reason: 'server_error' },
+];

@@ -1,0 +1,2 @@
+export { type ConsentEntry, type ConsentVerdict, consentVerdicts, writeConsents } from './consent.ts';
+export { type ResolvedClient, resolveClients, upsertStub, type WantedClient } from './resolve.ts';

@@ -1,0 +1,59 @@
+import { resolveClients, upsertStub } from '../clients/index.ts';
+import type { Tx } from '../core/db/index.ts';
+import type { NewEvent } from '../core/events/index.ts';
+import { conversationOf, openConversations } from './open.ts';
+
+export interface CreateOrRetrieve {
+  businessId: number;
+  clientId: number;
+  name?: string;
+  phone?: string;
+  email?: string;
+  locationId: number | null;
+}
+
+/**
+ * The client's conversation that is not closed, or a new one: atomic under any concurrency.
+ *
+ * @returns null where the client is unknown and nothing is told of them
+ */
+export async function createOrRetrieve(
+  tx: Tx,
+  now: Date,
+  want: CreateOrRetrieve,
+): Promise<{ conversationId: string; created: boolean; events: Omit<NewEvent, 'by'>[] } | null> {
+  const { businessId, clientId } = want;
+  if (want.name !== undefined)
+    await upsertStub(tx, now, { businessId, clientId, name: want.name, locationId: want.locationId });
+  const told = [
+    ...(want.phone === undefined
+      ? []
+      : [{ businessId, clientId, kind: 'phone' as const, address: want.phone }]),
+    ...(want.email === undefined
+      ? []
+      : [{ businessId, clientId, kind: 'email' as const, address: want.email }]),
+  ];
+  const resolved = await resolveClients(
+    tx,
+    now,
+    told.length > 0 ? told : [{ businessId, clientId, kind: 'phone' }],
+  );
+  if (!resolved[0]?.found) return null;
+
+  const open = await openConversations(tx, now, [{ businessId, clientId, locationId: want.locationId }], {
+    orLatestClosed: false,
+  });
+  const conversation = conversationOf(open, businessId, clientId);
+  const events: Omit<NewEvent, 'by'>[] = [];
+  if (resolved.some((client) => client.found && client.created)) {
+    events.push({ businessId, type: 'client.created', data: { client_id: clientId } });
+  }
+  if (conversation.created) {
+    events.push({
+      businessId,
+      type: 'conversation.created',
+      data: { conversation_id: conversation.conversation_id, client_id: clientId },
+    });
+  }
+  return { conversationId: conversation.conversation_id, created: conversation.created, events };
+}

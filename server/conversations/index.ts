@@ -1,0 +1,11 @@
+export { conversationFor } from './access.ts';
+export {
+  conversationOf,
+  type LockedConversation,
+  lockConversations,
+  openConversations,
+  saveConversations,
+} from './open.ts';
+export { presentConversation } from './present.ts';
+export { conversationRoutes } from './routes.ts';
+export { type NewMessageFacts, noteMessage, reopen } from './rules.ts';

@@ -1,0 +1,135 @@
+import { type RawBuilder, sql } from 'kysely';
+import type { Db, MessageStatus, Tx } from '../core/db/index.ts';
+
+/** Filters of the list, already understood: `me` is a staff id, the client an address or a name. */
+export interface ConversationFilters {
+  status?: 'open' | 'pending' | 'snoozed' | 'closed';
+  assignee?: number | 'unassigned';
+  channel?: string;
+  locationId?: number;
+  unread?: boolean;
+  waiting?: boolean;
+  client?: string;
+  /** `client` read as a phone, where it can be one. */
+  clientPhone?: string;
+  since?: Date;
+}
+
+export type Sort = 'newest' | 'longest_waiting';
+
+export interface ConversationRow {
+  business_id: number;
+  conversation_id: string;
+  client_id: number;
+  status: 'open' | 'pending' | 'snoozed' | 'closed';
+  snoozed_until: Date | null;
+  assignee_staff_id: number | null;
+  assignee_name: string | null;
+  location_id: number | null;
+  last_activity_at: Date;
+  unread_count: number;
+  waiting_since: Date | null;
+  channels: string[];
+  created_at: Date;
+  updated_at: Date;
+  client_name: string | null;
+  client_provisional: boolean;
+  client_phone: string | null;
+  client_email: string | null;
+  last_message_id: string | null;
+  last_preview: string | null;
+  last_channel: string | null;
+  last_direction: 'inbound' | 'outbound' | 'internal' | null;
+  last_status: MessageStatus | null;
+  last_at: Date | null;
+}
+
+/** The page is cut first (`page` holds conversations alone); clients, staff and messages join its rows only. */
+function presentable(page: RawBuilder<unknown>, order: RawBuilder<unknown>) {
+  return sql<ConversationRow>`
+    with c as (${page})
+    select c.business_id, c.conversation_id, c.client_id, c.status, c.snoozed_until, c.assignee_staff_id,
+      s.name as assignee_name, c.location_id, c.last_activity_at, c.unread_count, c.waiting_since, c.channels,
+      c.created_at, c.updated_at, cl.name as client_name, cl.provisional as client_provisional,
+      (select a.address from client_addresses a where a.business_id = c.business_id and a.client_id = c.client_id
+        and a.kind = 'phone' and a.is_primary) as client_phone,
+      (select a.address from client_addresses a where a.business_id = c.business_id and a.client_id = c.client_id
+        and a.kind = 'email' and a.is_primary) as client_email,
+      m.message_id as last_message_id, left(m.content, 140) as last_preview, m.channel as last_channel,
+      m.direction as last_direction, m.status as last_status, m.occurred_at as last_at
+    from c
+    join clients cl on cl.business_id = c.business_id and cl.client_id = c.client_id
+    left join messages m on m.business_id = c.business_id and m.message_id = c.last_message_id
+    left join staffs s on s.business_id = c.business_id and s.staff_id = c.assignee_staff_id
+    ${order}`;
+}
+
+export async function conversationRow(
+  db: Db | Tx,
+  businessId: number,
+  conversationId: string,
+): Promise<ConversationRow> {
+  const page = sql`select * from conversations where business_id = ${businessId} and conversation_id = ${conversationId}`;
+  const { rows } = await presentable(page, sql``).execute(db);
+  return rows[0]!;
+}
+
+/**
+ * A page of the list and one row more. Keyset on (last_activity_at, conversation_id) or
+ * (waiting_since, conversation_id): its cost is the page's, not the table's.
+ */
+export async function listConversations(
+  db: Db,
+  businessId: number,
+  filters: ConversationFilters,
+  sort: Sort,
+  limit: number,
+  after: { at: string; conversationId: string } | null,
+): Promise<ConversationRow[]> {
+  const where = [sql`business_id = ${businessId}`];
+  if (filters.status) where.push(sql`status = ${filters.status}`);
+  if (filters.assignee === 'unassigned') where.push(sql`assignee_staff_id is null`);
+  else if (filters.assignee !== undefined) where.push(sql`assignee_staff_id = ${filters.assignee}`);
+  if (filters.channel) where.push(sql`${filters.channel} = any(channels)`);
+  if (filters.locationId !== undefined) where.push(sql`location_id = ${filters.locationId}`);
+  if (filters.unread !== undefined)
+    where.push(filters.unread ? sql`unread_count > 0` : sql`unread_count = 0`);
+  if (filters.waiting !== undefined)
+    where.push(filters.waiting ? sql`waiting_since is not null` : sql`waiting_since is null`);
+  if (filters.since) where.push(sql`last_activity_at >= ${filters.since}`);
+  if (filters.client !== undefined)
+    where.push(clientMatches(businessId, filters.client, filters.clientPhone));
+
+  let order = sql`order by last_activity_at desc, conversation_id desc`;
+  if (sort === 'newest') {
+    if (after)
+      where.push(
+        sql`(last_activity_at, conversation_id) < (${after.at}::timestamptz, ${after.conversationId}::uuid)`,
+      );
+  } else {
+    where.push(sql`waiting_since is not null`);
+    if (after)
+      where.push(
+        sql`(waiting_since, conversation_id) > (${after.at}::timestamptz, ${after.conversationId}::uuid)`,
+      );
+    order = sql`order by waiting_since, conversation_id`;
+  }
+  const page = sql`select * from conversations where ${sql.join(where, sql` and `)} ${order} limit ${limit + 1}`;
+  const outer =
+    sort === 'newest'
+      ? sql`order by c.last_activity_at desc, c.conversation_id desc`
+      : sql`order by c.waiting_since, c.conversation_id`;
+  const { rows } = await presentable(page, outer).execute(db);
+  return rows;
+}
+
+/** The clients meant by a search word: part of a name, or of an address. */
+function clientMatches(businessId: number, word: string, phone: string | undefined) {
+  const pattern = `%${word.toLowerCase().replaceAll(/[\\%_]/g, '\\$&')}%`;
+  return sql`client_id in (
+    select client_id from clients where business_id = ${businessId} and lower(name) like ${pattern}
+    union
+    select client_id from client_addresses where business_id = ${businessId}
+      and (address = ${phone ?? word} or address like ${pattern})
+  )`;
+}

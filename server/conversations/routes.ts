@@ -1,0 +1,100 @@
+import { businessFor, locationMustExist } from '../businesses/index.ts';
+import { readEmail, readPhone } from '../core/addresses.ts';
+import { recordEvents } from '../core/events/index.ts';
+import { Fault, invalid, notFound } from '../core/fault.ts';
+import { answer, type Binding, type Cursors, pageOf, read, write } from '../core/http/index.ts';
+import { createOrRetrieve } from './create-or-retrieve.ts';
+import { presentConversation } from './present.ts';
+import { type ConversationFilters, conversationRow, listConversations } from './queries.ts';
+
+export function conversationRoutes(cursors: Cursors): Binding[] {
+  return [
+    read('listConversations', async (db, { businessId, query, caller }) => {
+      const business = await businessFor(db, businessId);
+      const { cursor, limit = 25, sort = 'newest', ...named } = query;
+      const filters: ConversationFilters = {
+        status: named.status,
+        assignee: assigneeOf(named.assignee, caller.staffId),
+        channel: named.channel,
+        locationId: named.location_id,
+        unread: named.unread,
+        waiting: named.waiting,
+        client: named.client,
+        since: named.since === undefined ? undefined : new Date(named.since),
+      };
+      if (named.client !== undefined) {
+        const phone = readPhone(named.client, business.country);
+        if (phone.ok) filters.clientPhone = phone.e164;
+      }
+      const about = ['listConversations', businessId, sort, filters];
+      const place = cursor === undefined ? null : cursors.decode(about, cursor);
+      const after = place && { at: String(place[0]), conversationId: String(place[1]) };
+      const rows = await listConversations(db, businessId, filters, sort, limit, after);
+      const page = pageOf(
+        rows,
+        limit,
+        (at) => cursors.encode(about, at),
+        (row) => [
+          (sort === 'newest' ? row.last_activity_at : row.waiting_since!).toISOString(),
+          row.conversation_id,
+        ],
+      );
+      return answer(200, {
+        data: page.rows.map(presentConversation),
+        next_cursor: page.next_cursor,
+        has_more: page.has_more,
+      });
+    }),
+
+    write('createConversation', async (tx, { businessId, params, body, now, origin }) => {
+      const business = await businessFor(tx, businessId);
+      const phone = body.phone === undefined ? undefined : readPhone(body.phone, business.country);
+      if (phone && !phone.ok) throw invalid('phone', phone.message, 'invalid_format');
+      const email = body.email === undefined ? undefined : readEmail(body.email);
+      if (email && !email.ok) throw invalid('email', email.message, 'invalid_format');
+      if (body.location_id !== undefined) await locationMustExist(tx, businessId, body.location_id);
+      const made = await createOrRetrieve(tx, now, {
+        businessId,
+        clientId: params.client_id,
+        name: body.name,
+        phone: phone?.e164,
+        email: email?.email,
+        locationId: body.location_id ?? null,
+      });
+      if (!made) {
+        throw notFound(
+          'client',
+          'Send a name, phone or email with this request to make the client, or upsert the client first.',
+        );
+      }
+      await recordEvents(
+        tx,
+        now,
+        made.events.map((event) => ({ ...event, by: origin })),
+      );
+      const row = presentConversation(await conversationRow(tx, businessId, made.conversationId));
+      return made.created ? answer(201, row) : answer(200, row);
+    }),
+  ];
+}
+
+function assigneeOf(assignee: string | undefined, staffId: number | null): number | 'unassigned' | undefined {
+  if (assignee === undefined || assignee === 'unassigned') return assignee;
+  if (assignee !== 'me') return Number(assignee);
+  if (staffId === null) {
+    throw new Fault(
+      'invalid_parameters',
+      'assignee: `me` needs a session; with a key, name the staff member.',
+      {
+        errors: [
+          {
+            path: 'assignee',
+            message: '`me` needs a session; with a key, name the staff member',
+            code: 'invalid_value',
+          },
+        ],
+      },
+    );
+  }
+  return staffId;
+}

@@ -1,0 +1,53 @@
+import type { NewEvent } from '../core/events/index.ts';
+import type { Origin } from '../core/http/index.ts';
+import type { LockedConversation } from './open.ts';
+
+/** A message from the client, or a failed send, reopens. @returns the event, or null where it was open */
+export function reopen(conversation: LockedConversation, by: Origin, because: string): NewEvent | null {
+  if (conversation.status === 'open') return null;
+  const from = conversation.status;
+  conversation.status = 'open';
+  conversation.snoozed_until = null;
+  return {
+    businessId: conversation.business_id,
+    type: 'conversation.status_changed',
+    by,
+    changed: { status: { from, to: 'open' } },
+    data: { conversation_id: conversation.conversation_id, client_id: conversation.client_id, because },
+  };
+}
+
+export interface NewMessageFacts {
+  messageId: string;
+  channel: string;
+  direction: 'inbound' | 'outbound' | 'internal';
+  senderType: string;
+  occurredAt: Date;
+  unread: boolean;
+}
+
+/** What a new message changes in its conversation's row. */
+export function noteMessage(conversation: LockedConversation, message: NewMessageFacts): void {
+  if (message.occurredAt > conversation.last_activity_at) conversation.last_activity_at = message.occurredAt;
+  // A note is for staff: it is never the last message, answers nobody, and is no channel of the client's.
+  if (message.direction === 'internal') return;
+  if (!conversation.last_message_at || message.occurredAt >= conversation.last_message_at) {
+    conversation.last_message_id = message.messageId;
+    conversation.last_message_at = message.occurredAt;
+  }
+  if (!conversation.channels.includes(message.channel))
+    conversation.channels = [...conversation.channels, message.channel];
+  if (message.direction === 'inbound') {
+    if (message.unread) conversation.unread_count += 1;
+    if (message.unread && (!conversation.waiting_since || message.occurredAt < conversation.waiting_since)) {
+      conversation.waiting_since = message.occurredAt;
+    }
+    return;
+  }
+  // A person's answer ends the waiting; a reminder that goes out by itself answers nobody.
+  const answers =
+    message.senderType === 'staff' &&
+    conversation.waiting_since &&
+    message.occurredAt >= conversation.waiting_since;
+  if (answers) conversation.waiting_since = null;
+}

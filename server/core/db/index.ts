@@ -1,0 +1,6 @@
+export { DataDirInUse } from './data-dir-lock.ts';
+export { type Database, type DatabaseTarget, type Db, openDatabase, type Tx } from './database.ts';
+export { appliedMigration, migrate, newestMigration } from './migrate.ts';
+export type * from './tables.ts';
+export { makeTemplate } from './template.ts';
+export { faultOfDatabaseError, inTransaction, isUniqueViolation } from './transaction.ts';

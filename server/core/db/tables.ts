@@ -1,0 +1,247 @@
+/**
+ * The database's tables as Kysely sees them. The truth is `server/migrations`; a test compares the
+ * two. Columns that the database fills are {@link Generated}.
+ */
+import type { ColumnType, Generated } from 'kysely';
+
+/** Written as text (JSON.stringify), read as a value: the same in `pg` and PGlite. */
+type Json<T> = ColumnType<T, string, string>;
+type JsonOrNull<T> = ColumnType<T | null, string | null | undefined, string | null>;
+
+interface Dated {
+  created_at: Date;
+  updated_at: Date;
+}
+
+export interface Tables {
+  businesses: Dated & {
+    business_id: number;
+    name: string;
+    country: string;
+    time_zone: string;
+    event_sequence: Generated<number>;
+  };
+  locations: Dated & { business_id: number; location_id: number; name: string; time_zone: string | null };
+  staffs: Dated & {
+    business_id: number;
+    staff_id: number;
+    name: string;
+    email: string | null;
+    phone: string | null;
+    role: 'manager' | 'staff';
+    active: Generated<boolean>;
+  };
+  staff_locations: { business_id: number; staff_id: number; location_id: number };
+  senders: Dated & {
+    business_id: number;
+    sender_id: string;
+    channel: string;
+    address: string;
+    name: string | null;
+    provider: string;
+    location_id: number | null;
+    active: Generated<boolean>;
+  };
+  provider_accounts: Dated & { business_id: number; provider: string; sealed_credentials: string };
+  onboarding_steps: {
+    business_id: number;
+    name: string;
+    position: number;
+    status: 'pending' | 'running' | 'done' | 'failed' | 'skipped';
+    error: string | null;
+    remedy: string | null;
+    updated_at: Date;
+  };
+  clients: Dated & {
+    business_id: number;
+    client_id: number;
+    name: string | null;
+    location_id: number | null;
+    time_zone: string | null;
+    provisional: Generated<boolean>;
+    last_seen_at: Date | null;
+  };
+  addresses: { business_id: number; kind: AddressKind; address: string; created_at: Date };
+  client_addresses: {
+    business_id: number;
+    kind: AddressKind;
+    address: string;
+    client_id: number;
+    is_primary: boolean;
+    created_at: Date;
+  };
+  consents: {
+    business_id: number;
+    consent_id: string;
+    channel: string;
+    address: string;
+    category: 'transactional' | 'marketing' | 'all';
+    state: 'granted' | 'revoked';
+    source: string;
+    evidence: Json<Record<string, unknown>>;
+    client_id: number | null;
+    created_at: Date;
+  };
+  conversations: Dated & {
+    business_id: number;
+    conversation_id: string;
+    client_id: number;
+    status: 'open' | 'pending' | 'snoozed' | 'closed';
+    snoozed_until: Date | null;
+    assignee_staff_id: number | null;
+    location_id: number | null;
+    last_message_id: string | null;
+    last_message_at: Date | null;
+    last_activity_at: Date;
+    unread_count: Generated<number>;
+    waiting_since: Date | null;
+    channels: Generated<string[]>;
+  };
+  messages: {
+    business_id: number;
+    message_id: string;
+    conversation_id: string;
+    client_id: number;
+    channel: string;
+    direction: 'inbound' | 'outbound' | 'internal';
+    status: MessageStatus;
+    content: string;
+    subject: string | null;
+    media_urls: Json<string[]>;
+    from_address: string | null;
+    to_address: string | null;
+    sent_by: number | null;
+    sender_type: 'staff' | 'client' | 'system' | 'automation';
+    category: 'transactional' | 'marketing' | null;
+    location_id: number | null;
+    segments: number | null;
+    encoding: string | null;
+    provider: string | null;
+    provider_message_id: string | null;
+    provider_status: string | null;
+    error_code: string | null;
+    error_message: string | null;
+    reason: string | null;
+    attempts: Generated<number>;
+    unread: Generated<boolean>;
+    external_ref: JsonOrNull<{ type: string; id: string; starts_at?: string }>;
+    metadata: Json<Record<string, unknown>>;
+    request_id: string | null;
+    send_at: Date | null;
+    occurred_at: Date;
+    created_at: Date;
+    sent_at: Date | null;
+    delivered_at: Date | null;
+    read_at: Date | null;
+    failed_at: Date | null;
+  };
+  attempts: {
+    business_id: number;
+    message_id: string;
+    attempt_no: number;
+    state: 'claimed' | 'accepted' | 'refused' | 'unknown' | 'absent';
+    provider: string;
+    provider_message_id: string | null;
+    error_code: string | null;
+    error_message: string | null;
+    claimed_at: Date;
+    settled_at: Date | null;
+  };
+  message_timeline: {
+    business_id: number;
+    message_id: string;
+    entry_id: string;
+    kind: string;
+    at: Date;
+    data: Json<Record<string, unknown>>;
+  };
+  requests: {
+    business_id: number;
+    request_id: string;
+    operation: string;
+    fingerprint: string;
+    status: number | null;
+    answer: JsonOrNull<unknown>;
+    sealed_answer: string | null;
+    created_at: Date;
+  };
+  events: {
+    business_id: number;
+    sequence: number;
+    event_id: string;
+    type: string;
+    actor: Json<Record<string, unknown>>;
+    origin: Json<Record<string, unknown>>;
+    changed: JsonOrNull<Record<string, { from: unknown; to: unknown }>>;
+    data: Json<Record<string, unknown>>;
+    created_at: Date;
+  };
+  carrier_events: {
+    carrier_event_id: string;
+    provider: string;
+    kind: string;
+    business_id: number | null;
+    provider_message_id: string | null;
+    payload: Json<Record<string, unknown>>;
+    state: 'kept' | 'applied' | 'parked' | 'refused';
+    note: string | null;
+    received_at: Date;
+    settled_at: Date | null;
+  };
+  api_keys: {
+    key_id: string;
+    business_id: number | null;
+    name: string;
+    hash: string;
+    hint: string;
+    scopes: string[];
+    created_at: Date;
+    last_used_at: Date | null;
+    expires_at: Date | null;
+    revoked_at: Date | null;
+  };
+  sessions: {
+    business_id: number;
+    session_id: string;
+    staff_id: number;
+    hash: string;
+    key_id: string | null;
+    created_at: Date;
+    expires_at: Date;
+    expired_at: Date | null;
+  };
+  dead_letters: {
+    dead_letter_id: string;
+    queue: string;
+    business_id: number | null;
+    job: Json<Record<string, unknown>>;
+    error: JsonOrNull<unknown>;
+    created_at: Date;
+  };
+  simulator_messages: {
+    provider_message_id: string;
+    business_id: number;
+    message_id: string;
+    channel: string;
+    from_address: string;
+    to_address: string;
+    content: string;
+    accepted_at: Date;
+  };
+  simulator_tries: { business_id: number; message_id: string; tries: number };
+}
+
+export type AddressKind = 'phone' | 'email' | 'other';
+
+export type MessageStatus =
+  | 'scheduled'
+  | 'queued'
+  | 'sending'
+  | 'sent'
+  | 'delivered'
+  | 'read'
+  | 'undelivered'
+  | 'failed'
+  | 'canceled'
+  | 'suppressed'
+  | 'received';

@@ -1,0 +1,44 @@
+import { type ErrorCode, errorCodes, type FaultCode } from '../../contract/index.ts';
+
+export interface FieldFault {
+  /** The field, with dots: `senders.0.address`. */
+  path: string;
+  message: string;
+  code: FaultCode;
+}
+
+/**
+ * The one error that a caller sees. `detail` is public; what must stay inside goes to `cause`,
+ * which is logged and never answered.
+ */
+export class Fault extends Error {
+  readonly code: ErrorCode;
+  readonly errors: FieldFault[] | undefined;
+  readonly retryAfterS: number | undefined;
+
+  constructor(
+    code: ErrorCode,
+    detail: string,
+    more: { errors?: FieldFault[]; retryAfterS?: number; cause?: unknown } = {},
+  ) {
+    super(detail, { cause: more.cause });
+    this.name = 'Fault';
+    this.code = code;
+    this.errors = more.errors;
+    this.retryAfterS = more.retryAfterS;
+  }
+
+  get status(): number {
+    return errorCodes[this.code].status;
+  }
+}
+
+/** A 422 about one field. */
+export function invalid(path: string, message: string, code: FaultCode = 'invalid_value'): Fault {
+  return new Fault('invalid_parameters', `${path}: ${message}`, { errors: [{ path, message, code }] });
+}
+
+/** A 404 about one thing. The text never tells whether it exists elsewhere. */
+export function notFound(what: string, remedy = ''): Fault {
+  return new Fault('not_found', `There is no such ${what} here.${remedy && ` ${remedy}`}`);
+}

@@ -1,0 +1,14 @@
+export { answer, type Binding, type Call, type OwnCall, own, read, write } from './bindings.ts';
+export { businessOf, type Caller, type Origin, originOf } from './caller.ts';
+export { type Cursors, createCursors, pageOf } from './cursor.ts';
+export { defaultLimits, type Limits } from './limits.ts';
+export {
+  claimRequests,
+  type KeptAnswer,
+  keepAnswers,
+  keyText,
+  type RequestKey,
+  requestIdReused,
+  requestRetentionDays,
+} from './requests.ts';
+export { buildHttp, type HttpOptions } from './server.ts';

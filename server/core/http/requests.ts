@@ -1,0 +1,143 @@
+import { createHash } from 'node:crypto';
+import { sql } from 'kysely';
+import type { Tx } from '../db/index.ts';
+import { Fault } from '../fault.ts';
+import type { Secrets } from '../secrets.ts';
+
+/** A write's identity: the same id with the same fingerprint is the same request. */
+export interface RequestKey {
+  businessId: number;
+  requestId: string;
+  operation: string;
+  fingerprint: string;
+}
+
+export interface KeptAnswer {
+  status: number;
+  body: unknown;
+}
+
+export type Claim = { kind: 'new' } | { kind: 'replay'; answer: KeptAnswer } | { kind: 'reused' };
+
+/** How long a request's answer is kept: longer than any client repeats (contract.md). */
+export const requestRetentionDays = 30;
+
+/** Of the operation and what was asked, whatever the order of the fields. */
+export function fingerprintOf(operation: string, parts: unknown): string {
+  return createHash('sha256').update(operation).update(canonicalJson(parts)).digest('base64url');
+}
+
+function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  if (value && typeof value === 'object') {
+    const fields = Object.entries(value)
+      .filter(([, field]) => field !== undefined)
+      .sort(([a], [b]) => (a < b ? -1 : 1));
+    return `{${fields.map(([name, field]) => `${JSON.stringify(name)}:${canonicalJson(field)}`).join(',')}}`;
+  }
+  return JSON.stringify(value) ?? 'null';
+}
+
+export function keyText(key: { businessId: number; requestId: string }): string {
+  return `${key.businessId} ${key.requestId}`;
+}
+
+/**
+ * Claims the ids of several requests in one statement (and reads the answers of those that were
+ * there in another). A twin whose first still runs elsewhere waits here for its commit, until the
+ * lock times out. Keys must be distinct.
+ */
+export async function claimRequests(
+  tx: Tx,
+  keys: RequestKey[],
+  now: Date,
+  secrets: Secrets,
+): Promise<Map<string, Claim>> {
+  const claims = new Map<string, Claim>();
+  // In one order everywhere: two batches that share ids must not wait for each other crosswise.
+  const ordered = [...keys].sort(
+    (a, b) => a.businessId - b.businessId || (a.requestId < b.requestId ? -1 : 1),
+  );
+  const inserted = await tx
+    .insertInto('requests')
+    .values(
+      ordered.map((key) => ({
+        business_id: key.businessId,
+        request_id: key.requestId,
+        operation: key.operation,
+        fingerprint: key.fingerprint,
+        created_at: now,
+      })),
+    )
+    .onConflict((conflict) => conflict.doNothing())
+    .returning(['business_id', 'request_id'])
+    .execute();
+  for (const row of inserted)
+    claims.set(keyText({ businessId: row.business_id, requestId: row.request_id }), { kind: 'new' });
+
+  const others = ordered.filter((key) => !claims.has(keyText(key)));
+  if (others.length === 0) return claims;
+  const rows = await tx
+    .selectFrom('requests')
+    .selectAll()
+    .where(
+      sql<boolean>`(business_id, request_id) in (${sql.join(others.map((key) => sql`(${key.businessId}::bigint, ${key.requestId}::text)`))})`,
+    )
+    .execute();
+  const found = new Map(
+    rows.map((row) => [keyText({ businessId: row.business_id, requestId: row.request_id }), row]),
+  );
+  for (const key of others) {
+    const row = found.get(keyText(key));
+    if (!row || row.status === null) {
+      throw new Fault(
+        'request_in_progress',
+        'The first request with this request_id still runs. Repeat in a moment.',
+        { retryAfterS: 1 },
+      );
+    }
+    if (row.fingerprint !== key.fingerprint) {
+      claims.set(keyText(key), { kind: 'reused' });
+      continue;
+    }
+    const body = row.sealed_answer
+      ? JSON.parse(secrets.open(row.sealed_answer, `answer ${keyText(key)}`))
+      : row.answer;
+    claims.set(keyText(key), { kind: 'replay', answer: { status: row.status, body } });
+  }
+  return claims;
+}
+
+/** Keeps the answers beside their claims, in one statement. `sealed` ones hold a credential. */
+export async function keepAnswers(
+  tx: Tx,
+  answers: { key: RequestKey; answer: KeptAnswer; sealed: boolean }[],
+  secrets: Secrets,
+): Promise<void> {
+  if (answers.length === 0) return;
+  const rows = answers.map(({ key, answer, sealed }) => {
+    const text = JSON.stringify(answer.body);
+    return {
+      business_id: key.businessId,
+      request_id: key.requestId,
+      status: answer.status,
+      answer: sealed ? null : text,
+      sealed_answer: sealed ? secrets.seal(text, `answer ${keyText(key)}`) : null,
+    };
+  });
+  await sql`
+    update requests set status = kept.status, answer = kept.answer, sealed_answer = kept.sealed_answer
+    from jsonb_to_recordset(${JSON.stringify(rows.map((row) => ({ ...row, answer: row.answer === null ? null : JSON.parse(row.answer) })))}::jsonb)
+      as kept(business_id bigint, request_id text, status integer, answer jsonb, sealed_answer text)
+    where requests.business_id = kept.business_id and requests.request_id = kept.request_id`.execute(tx);
+}
+
+export function requestIdReused(): Fault {
+  return new Fault(
+    'request_id_reused',
+    'This request_id was used with another body. Take a new one for a new request.',
+    {
+      errors: [{ path: 'request_id', message: 'was used with another body', code: 'conflict' }],
+    },
+  );
+}

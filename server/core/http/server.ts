@@ -1,0 +1,329 @@
+import cookie from '@fastify/cookie';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from 'fastify';
+import { contract, isWrite, type Operation, type OperationId } from '../../../contract/index.ts';
+import type { Clock } from '../clock.ts';
+import { type Db, inTransaction } from '../db/index.ts';
+import { Fault } from '../fault.ts';
+import { newId } from '../ids.ts';
+import type { Log } from '../log.ts';
+import type { Secrets } from '../secrets.ts';
+import type { Binding, Call } from './bindings.ts';
+import { businessOf, type Caller, originOf } from './caller.ts';
+import { createRateLimits, type Limits } from './limits.ts';
+import { registerDocs } from './openapi.ts';
+import { faultOf, problemOf } from './problem.ts';
+import { claimRequests, fingerprintOf, keepAnswers, keyText, requestIdReused } from './requests.ts';
+import { compileAnswer, compileInput, refuseUnstorable } from './validation.ts';
+
+export interface HttpOptions {
+  bindings: readonly Binding[];
+  /** Who calls, by the request's credentials; null where they are missing or wrong. */
+  authenticate(request: FastifyRequest): Promise<Caller | null>;
+  db: Db;
+  clock: Clock;
+  secrets: Secrets;
+  log: Log;
+  limits: Limits;
+  /** `/omega` unless configured. */
+  basePath: string;
+  publicUrl: string;
+  version: string;
+  /** Refuses to send an answer that its schema does not allow. For tests: it costs a second walk. */
+  checkAnswers: boolean;
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    caller: Caller | null;
+    /** `request_id` of a write, else one of ours; in every answer and log line. */
+    requestId: string;
+  }
+}
+
+const defaultBodyLimit = 1024 * 1024;
+const requestIdPattern = /^[A-Za-z0-9._:-]{1,128}$/;
+
+/** Builds the HTTP server out of the contract's rows and the functions bound to them; does not listen. */
+export async function buildHttp(options: HttpOptions): Promise<FastifyInstance> {
+  const { log, basePath } = options;
+  const bound = bindAll(options.bindings);
+  const limits = createRateLimits(options.limits);
+
+  const http = Fastify({
+    loggerInstance: log as FastifyBaseLogger,
+    logController: new LogController({ disableRequestLogging: true }),
+    genReqId: () => newId(),
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 256 },
+    bodyLimit: defaultBodyLimit,
+    // A whole request within this, headers included: nobody holds a socket by dripping bytes.
+    requestTimeout: 30_000,
+    connectionTimeout: 60_000,
+    keepAliveTimeout: 65_000,
+    forceCloseConnections: 'idle',
+    return503OnClosing: true,
+    // Half-read requests and the like have no answer to give but this.
+    clientErrorHandler(error: NodeJS.ErrnoException, socket) {
+      if (error.code === 'ECONNRESET' || socket.destroyed) return;
+      const status =
+        error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request';
+      const code = error.code === 'HPE_HEADER_OVERFLOW' ? 'headers_too_large' : 'invalid_json';
+      const body = JSON.stringify(problemOf(new Fault(code, 'The request could not be read.'), newId()));
+      socket.end(
+        `HTTP/1.1 ${status}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+      );
+    },
+  });
+
+  http.decorateRequest('caller', null);
+  http.decorateRequest('requestId', '');
+  await http.register(cookie);
+  http.setValidatorCompiler(({ schema, httpPart }) => compileInput(schema as object, httpPart));
+
+  http.addHook('onRequest', async (request, reply) => {
+    request.requestId = String(request.id);
+    reply.header('X-Request-Id', request.requestId);
+    reply.header('X-Content-Type-Options', 'nosniff');
+    reply.header('Cache-Control', 'no-store');
+  });
+
+  http.addHook('onResponse', async (request, reply) => {
+    const line = {
+      request_id: request.requestId,
+      status: reply.statusCode,
+      ms: Math.round(reply.elapsedTime * 10) / 10,
+      ...(request.caller?.keyId && { key_id: request.caller.keyId }),
+    };
+    const level =
+      reply.statusCode >= 500 ? 'warn' : request.routeOptions.url?.includes('/health') ? 'debug' : 'info';
+    // The path without its query: filters can hold a client's name or number.
+    log[level](line, `${request.method} ${request.url.split('?')[0]}`);
+  });
+
+  http.setErrorHandler((error, request, reply) => sendFault(faultOf(error), request, reply, log));
+
+  http.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?')[0]!;
+    const others = methodsAt(path, basePath);
+    const fault =
+      others.length > 0 && !others.includes(request.method)
+        ? new Fault('method_not_allowed', `This path takes ${others.join(', ')}.`)
+        : new Fault(
+            'not_found',
+            `There is nothing at this path. The API is described at ${basePath}/openapi.json and /docs.`,
+          );
+    if (fault.code === 'method_not_allowed') reply.header('Allow', others.join(', '));
+    return sendFault(fault, request, reply, log);
+  });
+
+  await registerDocs(http, options);
+
+  await http.register(
+    async (scope) => {
+      for (const [id, row] of Object.entries(contract) as [OperationId, Operation][]) {
+        addRoute(scope, row, bound.get(id)!, options, limits);
+      }
+    },
+    { prefix: basePath },
+  );
+
+  return http;
+}
+
+/** Each row has a function and each function a row, or the start stops here. */
+function bindAll(bindings: readonly Binding[]): Map<OperationId, Binding> {
+  const bound = new Map<OperationId, Binding>();
+  for (const binding of bindings) {
+    if (!(binding.id in contract))
+      throw new Error(`A function is bound to ${binding.id}, which the contract does not have.`);
+    if (bound.has(binding.id)) throw new Error(`Two functions are bound to ${binding.id}.`);
+    bound.set(binding.id, binding);
+  }
+  const missing = Object.keys(contract).filter((id) => !bound.has(id as OperationId));
+  if (missing.length > 0)
+    throw new Error(`The contract has operations without a function: ${missing.join(', ')}.`);
+  return bound;
+}
+
+function addRoute(
+  scope: FastifyInstance,
+  row: Operation,
+  binding: Binding,
+  options: HttpOptions,
+  limits: ReturnType<typeof createRateLimits>,
+): void {
+  const checks = options.checkAnswers
+    ? new Map(Object.entries(row.output).map(([status, schema]) => [Number(status), compileAnswer(schema)]))
+    : null;
+
+  scope.route({
+    method: row.method,
+    url: row.path.replaceAll(/\{(\w+)\}/g, ':$1'),
+    bodyLimit: row.bodyLimit ?? defaultBodyLimit,
+    schema: {
+      ...(row.input.params && { params: row.input.params }),
+      ...(row.input.query && { querystring: row.input.query }),
+      ...(row.input.body && { body: row.input.body }),
+      response: row.output,
+    },
+    config: { operation: row },
+    // Before the body is read: nobody unknown makes us hold megabytes.
+    onRequest: async (request, reply) => {
+      if (row.auth !== 'public') {
+        await limits.mayTry(request.ip);
+        request.caller = await options.authenticate(request);
+        if (!request.caller) {
+          await limits.countWrong(request.ip);
+          throw new Fault(
+            'unauthorized',
+            'Send a valid key as X-API-KEY, or a session as Authorization: Bearer.',
+          );
+        }
+        mustBeAllowed(row, request.caller);
+      }
+      if (row.bucket !== 'none') {
+        const who = request.caller?.keyId ?? request.caller?.sessionId ?? request.ip;
+        await limits.draw(row.bucket, who, reply);
+      }
+    },
+    preValidation: async (request, reply) => {
+      // Before anything else in the request is looked at: a stranger learns nothing from a 422.
+      const inPath = Number((request.params as { business_id?: string }).business_id);
+      if (
+        request.caller &&
+        request.caller.businessId !== null &&
+        Number.isSafeInteger(inPath) &&
+        inPath > 0
+      ) {
+        businessOf(request.caller, inPath);
+      }
+      if (row.input.body && request.body === undefined) request.body = {};
+      if (request.body !== undefined) refuseUnstorable(request.body);
+      refuseUnstorable(request.query);
+      if (isWrite(row)) {
+        request.requestId = requestIdOf(request);
+        reply.header('X-Request-Id', request.requestId);
+      }
+    },
+    handler: async (request, reply) => {
+      const call = callOf(request, row, options);
+      const answer = await runBinding(binding, row, call, request, reply, options);
+      if (answer.replayed) reply.header('Idempotency-Replayed', 'true');
+      const check = checks?.get(answer.status);
+      if (checks && !check?.(answer.body)) {
+        throw new Error(
+          `${row.id} answers ${answer.status} against its schema: ${JSON.stringify(check?.errors ?? 'no such status')}`,
+        );
+      }
+      return reply.code(answer.status).send(answer.body);
+    },
+  });
+}
+
+function mustBeAllowed(row: Operation, caller: Caller): void {
+  if (row.auth === 'public') return;
+  if (row.auth === 'platform') {
+    if (caller.kind !== 'platform') throw new Fault('forbidden', 'This takes a platform key.');
+    return;
+  }
+  if (!caller.scopes.includes(row.auth))
+    throw new Fault('forbidden', `These credentials lack the scope ${row.auth}.`);
+}
+
+/** The body's `request_id` and the header `Idempotency-Key` are one thing; without them one is made. */
+function requestIdOf(request: FastifyRequest): string {
+  const body = request.body as { request_id?: unknown } | undefined;
+  const header = request.headers['idempotency-key'];
+  const refuse = (path: string, message: string) =>
+    new Fault('invalid_parameters', `${path}: ${message}`, {
+      errors: [{ path, message, code: 'invalid_format' }],
+    });
+  if (header !== undefined && (typeof header !== 'string' || !requestIdPattern.test(header))) {
+    throw refuse('Idempotency-Key', 'must be 1-128 of A-Z a-z 0-9 . _ : -');
+  }
+  const inBody = body && typeof body === 'object' ? body.request_id : undefined;
+  // A malformed one in the body is found by the schema, together with every other fault.
+  if (typeof inBody !== 'string' || !requestIdPattern.test(inBody)) return header ?? newId();
+  if (header !== undefined && header !== inBody)
+    throw refuse('request_id', 'differs from the header Idempotency-Key');
+  return inBody;
+}
+
+function callOf(request: FastifyRequest, row: Operation, options: HttpOptions): Call<OperationId> {
+  const params = (request.params ?? {}) as { business_id?: number };
+  const query = (request.query ?? {}) as { business_id?: number };
+  const body = (request.body ?? {}) as { business_id?: number };
+  // A public operation has no caller, and reads none.
+  const caller = request.caller as Caller;
+  const named = params.business_id ?? query.business_id ?? body.business_id;
+  const businessId = request.caller ? businessOf(caller, named) : 0;
+  return {
+    params,
+    query,
+    body,
+    caller,
+    businessId,
+    origin: request.caller
+      ? originOf(caller, request.requestId)
+      : { actor: { type: 'system', id: null }, origin: {} },
+    requestId: request.requestId,
+    now: new Date(options.clock.now()),
+    log: options.log.child({ request_id: request.requestId, operation: row.id }),
+  } as unknown as Call<OperationId>;
+}
+
+async function runBinding(
+  binding: Binding,
+  row: Operation,
+  call: Call<OperationId>,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  options: HttpOptions,
+): Promise<{ status: number; body: unknown; replayed?: boolean }> {
+  const { db, secrets } = options;
+  if (binding.kind === 'read') return binding.run(db, call);
+
+  const { request_id: _, ...asked } = call.body as unknown as Record<string, unknown>;
+  const fingerprint = fingerprintOf(row.id, {
+    params: call.params,
+    body: { ...asked, business_id: call.businessId },
+  });
+  if (binding.kind === 'own') return binding.run({ ...call, fingerprint, http: request, reply } as never);
+
+  const key = { businessId: call.businessId, requestId: call.requestId, operation: row.id, fingerprint };
+  const answer = await inTransaction(db, async (tx) => {
+    const claim = (await claimRequests(tx, [key], call.now, secrets)).get(keyText(key))!;
+    if (claim.kind === 'reused') throw requestIdReused();
+    if (claim.kind === 'replay') return { ...claim.answer, replayed: true };
+    const first = await binding.run(tx, call);
+    await keepAnswers(tx, [{ key, answer: first, sealed: row.secretAnswer ?? false }], secrets);
+    return { ...first, replayed: false };
+  });
+  binding.after?.(answer.body, request, reply);
+  return answer;
+}
+
+function sendFault(fault: Fault, request: FastifyRequest, reply: FastifyReply, log: Log): FastifyReply {
+  if (fault.status >= 500)
+    log.error({ request_id: request.requestId, err: fault.cause ?? fault }, fault.message);
+  if (fault.retryAfterS !== undefined) reply.header('Retry-After', fault.retryAfterS);
+  if (fault.status === 401) reply.header('WWW-Authenticate', 'Bearer realm="omega"');
+  return reply
+    .code(fault.status)
+    .type('application/problem+json')
+    .serializer((body: unknown) => JSON.stringify(body))
+    .send(problemOf(fault, request.requestId || String(request.id)));
+}
+
+/** The methods that the contract has at a path: tells 405 from 404. */
+function methodsAt(path: string, basePath: string): string[] {
+  if (!path.startsWith(basePath)) return [];
+  const rest = path.slice(basePath.length).replace(/\/$/, '');
+  return (Object.values(contract) as Operation[])
+    .filter((row) => new RegExp(`^${row.path.replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(rest))
+    .map((row) => row.method);
+}

@@ -1,0 +1,75 @@
+import { Ajv, type ValidateFunction } from 'ajv';
+import addFormats from 'ajv-formats';
+import { Fault, type FieldFault } from '../fault.ts';
+
+const common = {
+  allErrors: true,
+  removeAdditional: false,
+  useDefaults: true,
+  strict: false,
+  validateFormats: true,
+} as const;
+// A body's types are the caller's word: "1" is no number. A URL has only text to say it with.
+const bodies = new Ajv({ ...common, coerceTypes: false });
+const urls = new Ajv({ ...common, coerceTypes: true });
+// Answers are checked in tests as they leave: an unlisted field would be dropped without a word.
+const answers = new Ajv({ ...common, useDefaults: false, coerceTypes: false });
+for (const ajv of [bodies, urls, answers]) addFormats.default(ajv);
+
+export function compileInput(schema: object, part: string | undefined): ValidateFunction {
+  return (part === 'body' ? bodies : urls).compile(schema);
+}
+
+/** Compiles the schema of an answer with every object closed. */
+export function compileAnswer(schema: object): ValidateFunction {
+  return answers.compile(closed(schema) as object);
+}
+
+function closed(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(closed);
+  if (!schema || typeof schema !== 'object') return schema;
+  const copy: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(schema)) copy[name] = closed(value);
+  if (copy.type === 'object' && copy.properties && !('additionalProperties' in copy))
+    copy.additionalProperties = false;
+  delete copy.$id;
+  return copy;
+}
+
+const deepest = 32;
+
+/**
+ * Refuses what the database cannot keep as it is: NUL, lone surrogates (Postgres 22P05), and nesting
+ * that no schema of ours has. Text that passes comes back equal.
+ */
+export function refuseUnstorable(body: unknown): void {
+  const faults: FieldFault[] = [];
+  const visit = (value: unknown, path: string, depth: number): void => {
+    if (faults.length >= 100) return;
+    if (typeof value === 'string') {
+      if (value.includes('\0'))
+        faults.push({ path, message: 'must not contain NUL (U+0000)', code: 'invalid_character' });
+      else if (!value.isWellFormed())
+        faults.push({ path, message: 'must not contain half a surrogate pair', code: 'invalid_character' });
+      return;
+    }
+    if (!value || typeof value !== 'object') return;
+    if (depth > deepest) {
+      faults.push({ path, message: `must not nest deeper than ${deepest}`, code: 'invalid_value' });
+      return;
+    }
+    for (const [name, part] of Object.entries(value)) {
+      const at = path ? `${path}.${name}` : name;
+      if (name.includes('\0') || !name.isWellFormed()) {
+        faults.push({ path, message: 'has a field whose name is not valid text', code: 'invalid_character' });
+        continue;
+      }
+      visit(part, at, depth + 1);
+    }
+  };
+  visit(body, '', 0);
+  if (faults.length === 0) return;
+  throw new Fault('invalid_parameters', `${faults[0]!.path || 'body'}: ${faults[0]!.message}`, {
+    errors: faults,
+  });
+}

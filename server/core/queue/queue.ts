@@ -1,0 +1,236 @@
+import { EventEmitter, once } from 'node:events';
+import { sql } from 'kysely';
+import { fromKysely, fromPglite, type JobWithMetadata, PgBoss, type Clock as PgBossClock } from 'pg-boss';
+import type { Clock } from '../clock.ts';
+import { type Database, inTransaction, type Tx } from '../db/index.ts';
+import { newId } from '../ids.ts';
+import type { Log } from '../log.ts';
+
+/**
+ * Jobs in the same database as what they are about (pg-boss, docs/adr/0002-queue.md): a job is
+ * written in the caller's transaction, so it exists exactly when the change does.
+ */
+export interface JobQueue {
+  /** Enqueues in the transaction. Delays are counted by the database's clock. */
+  insert<Data extends object>(tx: Tx, queue: QueueDefinition<Data>, jobs: NewJob<Data>[]): Promise<void>;
+  /** Makes the queues and starts the jobs that have a handler. */
+  start(handlers: readonly JobHandler[]): Promise<void>;
+  /** Lets running jobs finish, for `graceMs` at most; what does not is claimed again after its lease. */
+  stop(graceMs: number): Promise<void>;
+  /** Resolves when no job is due and none runs. For tests, in place of a sleep. */
+  settled(): Promise<void>;
+  /** Jobs due, waiting for later, and running, by queue. */
+  depth(): Promise<QueueDepth[]>;
+}
+
+export interface QueueDepth {
+  queue: string;
+  due: number;
+  later: number;
+  running: number;
+}
+
+export interface QueueDefinition<Data extends object> {
+  name: string;
+  /** Seconds that a claimed job may take; then it is taken for lost and claimed again. */
+  leaseS: number;
+  /** How often a job that throws is tried again before it goes to the dead letters. */
+  retryLimit: number;
+  /** Only for the type. */
+  data?: Data;
+}
+
+export interface NewJob<Data extends object> {
+  data: Data;
+  /** Not before so many seconds from now. */
+  delayS?: number;
+  /** Higher first; 0 unless told. */
+  priority?: number;
+}
+
+export interface Job<Data extends object> {
+  id: string;
+  data: Data;
+  /** How often it was claimed before. */
+  retries: number;
+}
+
+export interface JobHandler<Data extends object = never> {
+  queue: QueueDefinition<Data>;
+  /** Jobs claimed together. */
+  batchSize: number;
+  /** Batches at work at once in this process. */
+  concurrency: number;
+  /** Works on the batch; answers the ids of the jobs that failed with their error. The rest is done. */
+  run(jobs: Job<Data>[]): Promise<Map<string, Error>>;
+  /** A job failed each time it was tried: what becomes of its subject, beside the dead letter. */
+  bury?(tx: Tx, data: Data, error: string): Promise<void>;
+}
+
+/** Where jobs go that failed each time they were tried. */
+const deadLetterQueue: QueueDefinition<object> = { name: 'dead-letter', leaseS: 60, retryLimit: 1000 };
+
+export interface QueueOptions {
+  queues: readonly QueueDefinition<object>[];
+  log: Log;
+  clock: Clock;
+  /** A test's clock for the queue itself; the system's when left out. */
+  queueClock?: PgBossClock;
+  /** Whether this process looks after leases and retention. */
+  supervise: boolean;
+}
+
+export function createJobQueue(database: Database, options: QueueOptions): JobQueue {
+  const { log } = options;
+  const boss = new PgBoss({
+    ...(database.pglite
+      ? { db: fromPglite(database.pglite), backend: 'pglite' as const }
+      : { connectionString: database.url!, max: 6, application_name: 'omega jobs' }),
+    useListenNotify: true,
+    schedule: false,
+    supervise: options.supervise,
+    // A lease is over within seconds of its time, so a killed worker's messages wait little.
+    superviseIntervalSeconds: 5,
+    monitorIntervalSeconds: 5,
+    maintenanceIntervalSeconds: 3600,
+    warningSlowQuerySeconds: 30,
+    ...(options.queueClock && { clock: options.queueClock }),
+  });
+  boss.on('error', (error) => log.error({ err: error }, 'queue error'));
+  boss.on('warning', (warning) => log.warn({ warning: warning.message }, 'queue warning'));
+  const activity = new EventEmitter();
+  let running = 0;
+
+  const queues = [deadLetterQueue, ...options.queues];
+
+  async function work<Data extends object>(handler: JobHandler<Data>): Promise<void> {
+    await boss.work(
+      handler.queue.name,
+      {
+        batchSize: handler.batchSize,
+        localConcurrency: handler.concurrency,
+        includeMetadata: true,
+        perJobResults: true,
+        burstWhenBatchFull: true,
+        pollingIntervalSeconds: 1,
+        notifyPollingIntervalSeconds: 1,
+      },
+      async (jobs: JobWithMetadata<Data>[]) => {
+        running++;
+        try {
+          const failed = await handler.run(
+            jobs.map((job) => ({ id: job.id, data: job.data, retries: job.retryCount })),
+          );
+          for (const [id, error] of failed)
+            log.error({ err: error, queue: handler.queue.name, job: id }, 'job failed');
+          return jobs.map((job) => {
+            const error = failed.get(job.id);
+            return error
+              ? { id: job.id, status: 'failed' as const, output: { message: error.message } }
+              : { id: job.id, status: 'completed' as const };
+          });
+        } finally {
+          running--;
+          // pg-boss settles the batch right after this returns.
+          setImmediate(() => activity.emit('batch'));
+        }
+      },
+    );
+  }
+
+  /** Keeps what failed for good where people look, and tells the job's own module. */
+  async function workDeadLetters(handlers: readonly JobHandler[]): Promise<void> {
+    const byQueue = new Map(
+      handlers.map((handler) => [handler.queue.name, handler as unknown as JobHandler<object>]),
+    );
+    await boss.work(
+      deadLetterQueue.name,
+      { batchSize: 1, includeMetadata: true, pollingIntervalSeconds: 1, notifyPollingIntervalSeconds: 1 },
+      async ([job]: JobWithMetadata<object & { business_id?: number }>[]) => {
+        if (!job) return;
+        const queue = job.sourceName ?? 'unknown';
+        const error =
+          (job.sourceOutput as { message?: string } | null)?.message ?? 'The job took longer than its lease.';
+        await inTransaction(database.db, async (tx) => {
+          await byQueue.get(queue)?.bury?.(tx, job.data, error);
+          await tx
+            .insertInto('dead_letters')
+            .values({
+              dead_letter_id: newId(),
+              queue,
+              business_id: job.data.business_id ?? null,
+              job: JSON.stringify(job.data),
+              error: JSON.stringify({ message: error }),
+              created_at: new Date(options.clock.now()),
+            })
+            .execute();
+        });
+        log.error(
+          { queue, data: job.data, error },
+          'job buried: it failed each time; `omega doctor` lists these',
+        );
+      },
+    );
+  }
+
+  async function depth(): Promise<QueueDepth[]> {
+    const { rows } = await sql<QueueDepth>`
+      select name as queue,
+        count(*) filter (where state in ('created', 'retry') and start_after <= pgboss.job_now())::int as due,
+        count(*) filter (where state in ('created', 'retry') and start_after > pgboss.job_now())::int as later,
+        count(*) filter (where state = 'active')::int as running
+      from pgboss.job where state in ('created', 'retry', 'active') group by name order by name`.execute(
+      database.db,
+    );
+    return rows;
+  }
+
+  return {
+    async insert(tx, queue, jobs) {
+      if (jobs.length === 0) return;
+      await boss.insert(
+        queue.name,
+        jobs.map((job) => ({ data: job.data, startAfter: job.delayS ?? 0, priority: job.priority ?? 0 })),
+        { db: fromKysely(tx) },
+      );
+    },
+
+    async start(handlers) {
+      await boss.start();
+      for (const queue of queues) {
+        const settings = {
+          notify: true,
+          expireInSeconds: queue.leaseS,
+          retryLimit: queue.retryLimit,
+          retryDelay: 1,
+          retryBackoff: true,
+          retryDelayMax: 300,
+          deleteAfterSeconds: 3600,
+          retentionSeconds: 400 * 24 * 3600,
+          ...(queue !== deadLetterQueue && { deadLetter: deadLetterQueue.name }),
+        };
+        // Makes it where it is missing, and brings a changed definition up to date.
+        await boss.createQueue(queue.name, settings);
+        await boss.updateQueue(queue.name, settings);
+        // Warms pg-boss's cache of queues: a look-up inside a transaction would wait for ever on PGlite.
+        await boss.insert(queue.name, []);
+      }
+      if (handlers.length > 0) await workDeadLetters(handlers);
+      for (const handler of handlers) await work(handler as unknown as JobHandler<object>);
+    },
+
+    async stop(graceMs) {
+      await boss.stop({ graceful: true, timeout: graceMs, close: true });
+    },
+
+    async settled() {
+      for (;;) {
+        const rows = await depth();
+        if (running === 0 && rows.every((row) => row.due === 0 && row.running === 0)) return;
+        await Promise.race([once(activity, 'batch'), new Promise((resolve) => setTimeout(resolve, 10))]);
+      }
+    },
+
+    depth,
+  };
+}

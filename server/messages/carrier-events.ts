@@ -1,0 +1,262 @@
+import { sql } from 'kysely';
+import type { Clock } from '../core/clock.ts';
+import { type Db, inTransaction, type MessageStatus, type Tx } from '../core/db/index.ts';
+import { Fault } from '../core/fault.ts';
+import type { Origin } from '../core/http/index.ts';
+import { newId } from '../core/ids.ts';
+import type { Log } from '../core/log.ts';
+import type { JobQueue } from '../core/queue/index.ts';
+import type { Written } from './draft.ts';
+import { applyReports } from './report.ts';
+import { writeTimeline } from './timeline.ts';
+import { writeMessages } from './write-messages.ts';
+
+/** What a carrier told us, in our words; `raw` is what it posted, as it was. */
+export type CarrierEvent = {
+  provider: string;
+  businessId: number;
+  raw: Record<string, unknown>;
+} & (
+  | {
+      kind: 'status';
+      /** Ours, where the callback's URL names it; else the message is found by the carrier's id. */
+      messageId: string | null;
+      providerMessageId: string;
+      status: MessageStatus;
+      providerStatus: string;
+      errorCode: string | null;
+      errorMessage: string | null;
+      occurredAt: string | null;
+    }
+  | {
+      kind: 'inbound';
+      providerMessageId: string;
+      channel: string;
+      from: string;
+      to: string;
+      content: string;
+      subject: string | null;
+      mediaUrls: string[];
+      occurredAt: string | null;
+      requestId: string | null;
+    }
+  /** Something beside the status: a complaint, a click. */
+  | {
+      kind: 'fact';
+      messageId: string | null;
+      providerMessageId: string;
+      fact: string;
+      occurredAt: string | null;
+    }
+);
+
+export type Applied =
+  | { state: 'applied'; written: Written | null }
+  | { state: 'parked' }
+  | { state: 'refused'; fault: Fault };
+
+/** Where every carrier's callbacks come in, once their sender is believed. */
+export interface CarrierEvents {
+  /** Keeps the event as it came, then applies it. What is kept is never lost: see {@link resume}. */
+  receive(event: CarrierEvent): Promise<Applied>;
+  /** Applies what was kept but, for a crash, not applied; and what was parked, if its message is there now. */
+  resume(): Promise<number>;
+}
+
+export function createCarrierEvents(options: {
+  db: Db;
+  queue: JobQueue;
+  clock: Clock;
+  log: Log;
+}): CarrierEvents {
+  const { db, queue, clock, log } = options;
+  const now = () => new Date(clock.now());
+
+  async function apply(carrierEventId: string, event: CarrierEvent): Promise<Applied> {
+    const applied = await inTransaction(db, async (tx) => {
+      const row = await tx
+        .selectFrom('carrier_events')
+        .select('state')
+        .where('carrier_event_id', '=', carrierEventId)
+        .forUpdate()
+        .executeTakeFirst();
+      if (row?.state === 'applied') return { state: 'applied' as const, written: null };
+      const result = await applyEvent(tx, now(), queue, event);
+      await tx
+        .updateTable('carrier_events')
+        .set({
+          state: result.state,
+          note:
+            result.state === 'refused'
+              ? result.fault.message
+              : result.state === 'parked'
+                ? 'no message has this id yet'
+                : null,
+          settled_at: now(),
+        })
+        .where('carrier_event_id', '=', carrierEventId)
+        .execute();
+      return result;
+    });
+    if (applied.state === 'refused')
+      log.warn(
+        { carrier_event_id: carrierEventId, provider: event.provider },
+        `carrier event refused: ${applied.fault.message}`,
+      );
+    return applied;
+  }
+
+  return {
+    async receive(event) {
+      const carrierEventId = newId();
+      await db
+        .insertInto('carrier_events')
+        .values({
+          carrier_event_id: carrierEventId,
+          provider: event.provider,
+          kind: event.kind,
+          business_id: event.businessId,
+          provider_message_id: event.providerMessageId,
+          payload: JSON.stringify(event),
+          state: 'kept',
+          received_at: now(),
+        })
+        .execute();
+      return apply(carrierEventId, event);
+    },
+
+    async resume() {
+      const before = new Date(now().getTime() - resumeAfterMs);
+      const { rows } = await sql<{ carrier_event_id: string; payload: CarrierEvent }>`
+        select e.carrier_event_id, e.payload from carrier_events e
+        where (e.state = 'kept' and e.received_at < ${before})
+          or (e.state = 'parked' and exists (select 1 from attempts a
+            where a.provider = e.provider and a.provider_message_id = e.provider_message_id))
+        order by e.received_at limit 200`.execute(db);
+      for (const row of rows) await apply(row.carrier_event_id, row.payload);
+      return rows.length;
+    },
+  };
+}
+
+/** What is being applied right now must not be taken for left behind. */
+const resumeAfterMs = 30_000;
+
+async function applyEvent(tx: Tx, now: Date, queue: JobQueue, event: CarrierEvent): Promise<Applied> {
+  const by: Origin = { actor: { type: 'carrier', id: event.provider }, origin: { provider: event.provider } };
+  if (event.kind === 'inbound') {
+    const [written] = await writeMessages(tx, now, queue, [
+      {
+        businessId: event.businessId,
+        act: 'receive',
+        channel: event.channel,
+        direction: 'inbound',
+        clientAddress: event.from,
+        ownAddress: event.to,
+        content: event.content,
+        subject: event.subject ?? undefined,
+        mediaUrls: event.mediaUrls,
+        metadata: {},
+        provider: event.provider,
+        providerMessageId: event.providerMessageId,
+        occurredAt: event.occurredAt ? new Date(event.occurredAt) : now,
+        requestId: event.requestId,
+        by: { ...by, actor: { type: 'client', id: null } },
+      },
+    ]);
+    return written instanceof Fault
+      ? { state: 'refused', fault: written }
+      : { state: 'applied', written: written! };
+  }
+
+  const about = await findMessage(tx, event);
+  if (!about) return { state: 'parked' };
+  if (event.kind === 'fact') {
+    await writeTimeline(tx, [
+      {
+        businessId: event.businessId,
+        messageId: about.messageId,
+        kind: `fact.${event.fact}`,
+        at: now,
+        data: { provider: event.provider, occurred_at: event.occurredAt },
+      },
+    ]);
+    return { state: 'applied', written: null };
+  }
+  await settleByCallback(tx, now, event, about);
+  await applyReports(tx, now, [
+    {
+      businessId: event.businessId,
+      messageId: about.messageId,
+      source: 'carrier',
+      status: event.status,
+      provider: event.provider,
+      providerMessageId: event.providerMessageId,
+      providerStatus: event.providerStatus,
+      errorCode: event.errorCode,
+      errorMessage: event.errorMessage,
+      attemptNo: about.attemptNo ?? undefined,
+      occurredAt: event.occurredAt ? new Date(event.occurredAt) : null,
+      by,
+    },
+  ]);
+  return { state: 'applied', written: null };
+}
+
+/** The message of a callback: named by our id, or known by the carrier's. Both within the business. */
+async function findMessage(
+  tx: Tx,
+  event: CarrierEvent & { kind: 'status' | 'fact' },
+): Promise<{ messageId: string; attemptNo: number | null } | null> {
+  const { rows } = await sql<{ message_id: string; attempt_no: number | null }>`
+    select message_id, attempt_no from attempts
+    where provider = ${event.provider} and provider_message_id = ${event.providerMessageId} and business_id = ${event.businessId}
+    union all
+    select message_id, null from messages where business_id = ${event.businessId} and provider = ${event.provider}
+      and provider_message_id = ${event.providerMessageId}
+    union all
+    select message_id, null from messages where business_id = ${event.businessId} and message_id = ${event.messageId}::uuid
+    limit 1`.execute(tx);
+  return rows[0] ? { messageId: rows[0].message_id, attemptNo: rows[0].attempt_no } : null;
+}
+
+/**
+ * A callback proves that the carrier has the message: an attempt whose outcome was open, or not
+ * known, is accepted by that (a callback may well come before the answer to our call).
+ */
+async function settleByCallback(
+  tx: Tx,
+  now: Date,
+  event: CarrierEvent & { kind: 'status' },
+  about: { messageId: string; attemptNo: number | null },
+): Promise<void> {
+  if (about.attemptNo !== null) return;
+  const { rows } = await sql<{ attempt_no: number }>`
+    update attempts a set state = 'accepted', provider_message_id = ${event.providerMessageId}, settled_at = ${now}
+    where a.business_id = ${event.businessId} and a.message_id = ${about.messageId}::uuid and a.provider = ${event.provider}
+      and a.state in ('claimed', 'unknown') and a.provider_message_id is null
+      and a.attempt_no = (select attempts from messages m where m.business_id = a.business_id and m.message_id = a.message_id)
+    returning a.attempt_no`.execute(tx);
+  if (rows.length === 0) return;
+  await tx
+    .updateTable('messages')
+    .set({ provider_message_id: event.providerMessageId })
+    .where('business_id', '=', event.businessId)
+    .where('message_id', '=', about.messageId)
+    .where('provider_message_id', 'is', null)
+    .execute();
+  await writeTimeline(tx, [
+    {
+      businessId: event.businessId,
+      messageId: about.messageId,
+      kind: 'attempt.accepted',
+      at: now,
+      data: {
+        attempt_no: rows[0]!.attempt_no,
+        provider: event.provider,
+        provider_message_id: event.providerMessageId,
+        by: 'callback',
+      },
+    },
+  ]);
+}

@@ -1,0 +1,261 @@
+import { sql } from 'kysely';
+import type { Carrier, CarrierAccount, Carriers, SendOutcome } from '../channels/index.ts';
+import { createBatcher } from '../core/batcher.ts';
+import type { Clock } from '../core/clock.ts';
+import { type Db, inTransaction } from '../core/db/index.ts';
+import type { Log } from '../core/log.ts';
+import type { Job, JobHandler, JobQueue } from '../core/queue/index.ts';
+import type { Secrets } from '../core/secrets.ts';
+import { type ClaimedMessage, claimMessages } from './claim.ts';
+import { carrierDeadlineMs, sendMessageQueue, settleAttemptQueue } from './queues.ts';
+import { applyReports } from './report.ts';
+import { type AttemptOutcome, settleAttempts, settleDelaysS } from './settle.ts';
+
+export interface DeliveryOptions {
+  db: Db;
+  queue: JobQueue;
+  clock: Clock;
+  secrets: Secrets;
+  carriers: Carriers;
+  log: Log;
+  /** Milliseconds that a carrier may take in all; tests shorten it. */
+  deadlineMs?: number;
+  concurrency: number;
+}
+
+/**
+ * The worker's part: claims in batches, calls the carrier for each with no transaction open, and
+ * writes the outcomes as they come, those of one moment together.
+ */
+export function deliveryJobs(options: DeliveryOptions): JobHandler<never>[] {
+  const { db, queue, clock, carriers, log } = options;
+  const deadlineMs = options.deadlineMs ?? carrierDeadlineMs;
+  const now = () => new Date(clock.now());
+  const accounts = accountReader(options);
+
+  const outcomes = createBatcher<AttemptOutcome, void>({
+    run: async (batch) => {
+      await inTransaction(db, (tx) => settleAttempts(tx, now(), queue, batch));
+      return batch.map(() => ({ ok: true as const, value: undefined }));
+    },
+    keyOf: ({ message }) => String(message.businessId),
+    maxItems: 100,
+    lanes: 1,
+    maxWaiting: 10_000,
+  });
+
+  async function handOver(message: ClaimedMessage): Promise<void> {
+    const outcome = await callCarrier(message);
+    await outcomes.submit({ message, outcome });
+  }
+
+  async function callCarrier(message: ClaimedMessage): Promise<SendOutcome> {
+    const carrier = carriers.get(message.provider);
+    if (!carrier) return noCarrier(message.provider);
+    try {
+      const account = await accounts(carrier, message.businessId);
+      return await withDeadline(deadlineMs, (signal) => carrier.send(message, account, signal));
+    } catch (error) {
+      log.warn(
+        { err: error, message_id: message.messageId, provider: message.provider },
+        'outcome of a send is not known',
+      );
+      return { kind: 'unknown', detail: error instanceof Error ? error.message : String(error) };
+    }
+  }
+
+  const send: JobHandler<{ business_id: number; message_id: string }> = {
+    queue: sendMessageQueue,
+    batchSize: 25,
+    concurrency: options.concurrency,
+    async run(jobs) {
+      const ids = jobs.map(({ data }) => ({ businessId: data.business_id, messageId: data.message_id }));
+      const claimed = await inTransaction(db, (tx) => claimMessages(tx, now(), queue, ids));
+      return failuresOf(jobs, await Promise.allSettled(claimed.map(handOver)), claimed);
+    },
+    async bury(tx, data, error) {
+      await applyReports(tx, now(), [
+        {
+          businessId: data.business_id,
+          messageId: data.message_id,
+          source: 'dead letter',
+          status: 'failed',
+          provider: null,
+          providerMessageId: null,
+          providerStatus: null,
+          errorCode: null,
+          errorMessage: error,
+          reason: 'internal',
+          occurredAt: null,
+          by: { actor: { type: 'system', id: null }, origin: {} },
+        },
+      ]);
+    },
+  };
+
+  const settle: JobHandler<{ business_id: number; message_id: string; attempt_no: number; tries: number }> = {
+    queue: settleAttemptQueue,
+    batchSize: 10,
+    concurrency: 1,
+    async run(jobs) {
+      return failuresOf(jobs, await Promise.allSettled(jobs.map(({ data }) => settleOne(data))), jobs);
+    },
+  };
+
+  /** Asks the carrier about one attempt whose outcome is not known. */
+  async function settleOne(data: {
+    business_id: number;
+    message_id: string;
+    attempt_no: number;
+    tries: number;
+  }): Promise<void> {
+    const attempt = await openAttempt(db, data);
+    if (!attempt) return;
+    const carrier = carriers.get(attempt.provider);
+    const found = carrier
+      ? await findAt(carrier, attempt)
+      : { kind: 'unknown' as const, detail: `no carrier ${attempt.provider}` };
+    if (found.kind === 'found')
+      await outcomes.submit({ message: attempt, outcome: { ...found, kind: 'accepted' } });
+    else if (found.kind === 'absent')
+      await outcomes.submit({ message: attempt, outcome: { kind: 'absent' } });
+    else await askAgain(data, attempt, found.detail);
+  }
+
+  async function findAt(carrier: Carrier, attempt: ClaimedMessage) {
+    try {
+      const account = await accounts(carrier, attempt.businessId);
+      return await withDeadline(deadlineMs, (signal) =>
+        carrier.find(attempt, attempt.claimedAt, account, signal),
+      );
+    } catch (error) {
+      return { kind: 'unknown' as const, detail: error instanceof Error ? error.message : String(error) };
+    }
+  }
+
+  /** The carrier cannot say. Asked often enough, the message fails for people to see; it is never sent again by itself. */
+  async function askAgain(
+    data: { business_id: number; message_id: string; attempt_no: number; tries: number },
+    attempt: ClaimedMessage,
+    detail: string,
+  ) {
+    const tries = data.tries + 1;
+    await inTransaction(db, async (tx) => {
+      const delayS = settleDelaysS[tries];
+      if (delayS !== undefined)
+        return queue.insert(tx, settleAttemptQueue, [{ data: { ...data, tries }, delayS }]);
+      await applyReports(tx, now(), [
+        {
+          businessId: attempt.businessId,
+          messageId: attempt.messageId,
+          source: 'settlement',
+          status: 'failed',
+          provider: attempt.provider,
+          providerMessageId: null,
+          providerStatus: null,
+          errorCode: null,
+          errorMessage: detail,
+          reason: 'no_answer',
+          attemptNo: attempt.attemptNo,
+          occurredAt: null,
+          by: { actor: { type: 'system', id: null }, origin: { provider: attempt.provider } },
+        },
+      ]);
+    });
+  }
+
+  return [send, settle] as unknown as JobHandler<never>[];
+}
+
+function noCarrier(provider: string): SendOutcome {
+  return {
+    kind: 'refused',
+    code: null,
+    reason: 'account_config',
+    message: `This Omega has no carrier ${provider}. Choose another provider for the sender.`,
+  };
+}
+
+/** A total deadline: when it passes the promise rejects, whether or not `work` listens to the signal. */
+async function withDeadline<T>(ms: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const signal = AbortSignal.timeout(ms);
+  return await Promise.race([
+    work(signal),
+    new Promise<never>((_, reject) => {
+      signal.addEventListener(
+        'abort',
+        () => reject(new Error(`The carrier gave no answer within ${ms} ms.`)),
+        { once: true },
+      );
+    }),
+  ]);
+}
+
+/** Jobs whose work threw, by their id: only those are tried again. */
+function failuresOf(
+  jobs: Job<{ business_id: number; message_id: string }>[],
+  results: PromiseSettledResult<void>[],
+  worked: ({ messageId: string } | Job<{ message_id: string }>)[],
+): Map<string, Error> {
+  const failed = new Map<string, Error>();
+  for (const [i, result] of results.entries()) {
+    if (result.status === 'fulfilled') continue;
+    const one = worked[i]!;
+    const messageId = 'messageId' in one ? one.messageId : one.data.message_id;
+    const job = jobs.find(({ data }) => data.message_id === messageId);
+    if (job)
+      failed.set(job.id, result.reason instanceof Error ? result.reason : new Error(String(result.reason)));
+  }
+  return failed;
+}
+
+function accountReader({ db, secrets }: Pick<DeliveryOptions, 'db' | 'secrets'>) {
+  return async ({ provider, needsAccount }: Carrier, businessId: number): Promise<CarrierAccount> => {
+    if (!needsAccount) return null;
+    const row = await db
+      .selectFrom('provider_accounts')
+      .select('sealed_credentials')
+      .where('business_id', '=', businessId)
+      .where('provider', '=', provider)
+      .executeTakeFirst();
+    return row
+      ? JSON.parse(secrets.open(row.sealed_credentials, `provider ${businessId} ${provider}`))
+      : null;
+  };
+}
+
+/** The attempt with its message, if its outcome is still not known. */
+async function openAttempt(
+  db: Db,
+  data: { business_id: number; message_id: string; attempt_no: number },
+): Promise<ClaimedMessage | null> {
+  const { rows } = await sql<{
+    provider: string;
+    claimed_at: Date;
+    channel: string;
+    content: string;
+    subject: string | null;
+    media_urls: string[];
+    from_address: string;
+    to_address: string;
+  }>`
+    select a.provider, a.claimed_at, m.channel, m.content, m.subject, m.media_urls, m.from_address, m.to_address
+    from attempts a join messages m on m.business_id = a.business_id and m.message_id = a.message_id
+    where a.business_id = ${data.business_id} and a.message_id = ${data.message_id} and a.attempt_no = ${data.attempt_no}
+      and a.state = 'unknown'`.execute(db);
+  const row = rows[0];
+  if (!row) return null;
+  return {
+    businessId: data.business_id,
+    messageId: data.message_id,
+    attemptNo: data.attempt_no,
+    channel: row.channel,
+    from: row.from_address,
+    to: row.to_address,
+    content: row.content,
+    subject: row.subject,
+    mediaUrls: row.media_urls,
+    provider: row.provider,
+    claimedAt: row.claimed_at,
+  };
+}

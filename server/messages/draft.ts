@@ -1,0 +1,48 @@
+import type { MessageStatus } from '../core/db/index.ts';
+import type { Origin } from '../core/http/index.ts';
+
+/**
+ * A message on its way in, whichever way it came: queued, recorded, or received from a carrier.
+ * All of them pass {@link writeMessages}, so the rules stand in one place.
+ */
+export interface Draft {
+  businessId: number;
+  /** queue: to be sent. record: another system sent or received it. receive: a carrier hands it to us. */
+  act: 'queue' | 'record' | 'receive';
+  channel: string;
+  direction: 'inbound' | 'outbound';
+  clientId?: number;
+  /** The client's address, as the caller wrote it. */
+  clientAddress?: string;
+  /** The business's own address: chosen when left out on a queued message. */
+  ownAddress?: string;
+  locationId?: number;
+  content: string;
+  subject?: string;
+  mediaUrls: string[];
+  sentBy?: number;
+  senderType?: 'staff' | 'client' | 'system' | 'automation';
+  category?: 'transactional' | 'marketing';
+  sendAt?: Date;
+  externalRef?: { type: string; id: string; starts_at?: string };
+  metadata: Record<string, unknown>;
+  provider?: string;
+  providerMessageId?: string;
+  status?: MessageStatus;
+  occurredAt?: Date;
+  requestId: string | null;
+  by: Origin;
+}
+
+/** What became of a draft. */
+export interface Written {
+  messageId: string;
+  conversationId: string;
+  clientId: number;
+  status: MessageStatus;
+  reason: string | null;
+  segments: number;
+  encoding: 'GSM-7' | 'UCS-2';
+  /** The carrier's message was known already: this is the one that is there. */
+  duplicate: boolean;
+}

@@ -1,0 +1,464 @@
+-- Made by `npm run schema` from server/migrations; do not edit.
+CREATE TABLE public.addresses (
+    business_id bigint NOT NULL,
+    kind text NOT NULL,
+    address text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT addresses_kind_check CHECK ((kind = ANY (ARRAY['phone'::text, 'email'::text, 'other'::text])))
+);
+
+CREATE TABLE public.api_keys (
+    key_id uuid NOT NULL,
+    business_id bigint,
+    name text NOT NULL,
+    hash text NOT NULL,
+    hint text NOT NULL,
+    scopes text[] NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    last_used_at timestamp with time zone,
+    expires_at timestamp with time zone,
+    revoked_at timestamp with time zone
+);
+
+CREATE TABLE public.attempts (
+    business_id bigint NOT NULL,
+    message_id uuid NOT NULL,
+    attempt_no integer NOT NULL,
+    state text NOT NULL,
+    provider text NOT NULL,
+    provider_message_id text,
+    error_code text,
+    error_message text,
+    claimed_at timestamp with time zone NOT NULL,
+    settled_at timestamp with time zone,
+    CONSTRAINT attempts_state_check CHECK ((state = ANY (ARRAY['claimed'::text, 'accepted'::text, 'refused'::text, 'unknown'::text, 'absent'::text])))
+);
+
+CREATE TABLE public.businesses (
+    business_id bigint NOT NULL,
+    name text NOT NULL,
+    country text NOT NULL,
+    time_zone text NOT NULL,
+    event_sequence bigint DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT businesses_business_id_check CHECK (((business_id >= 1) AND (business_id <= '9007199254740991'::bigint)))
+);
+
+CREATE TABLE public.carrier_events (
+    carrier_event_id uuid NOT NULL,
+    provider text NOT NULL,
+    kind text NOT NULL,
+    business_id bigint,
+    provider_message_id text,
+    payload jsonb NOT NULL,
+    state text NOT NULL,
+    note text,
+    received_at timestamp with time zone NOT NULL,
+    settled_at timestamp with time zone,
+    CONSTRAINT carrier_events_state_check CHECK ((state = ANY (ARRAY['kept'::text, 'applied'::text, 'parked'::text, 'refused'::text])))
+);
+
+CREATE TABLE public.client_addresses (
+    business_id bigint NOT NULL,
+    kind text NOT NULL,
+    address text NOT NULL,
+    client_id bigint NOT NULL,
+    is_primary boolean NOT NULL,
+    created_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.clients (
+    business_id bigint NOT NULL,
+    client_id bigint NOT NULL,
+    name text,
+    location_id bigint,
+    time_zone text,
+    provisional boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    last_seen_at timestamp with time zone,
+    CONSTRAINT clients_client_id_check CHECK (((client_id >= 1) AND (client_id <= '9007199254740991'::bigint)))
+);
+
+CREATE TABLE public.consents (
+    business_id bigint NOT NULL,
+    consent_id uuid NOT NULL,
+    channel text NOT NULL,
+    address text NOT NULL,
+    category text NOT NULL,
+    state text NOT NULL,
+    source text NOT NULL,
+    evidence jsonb NOT NULL,
+    client_id bigint,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT consents_category_check CHECK ((category = ANY (ARRAY['transactional'::text, 'marketing'::text, 'all'::text]))),
+    CONSTRAINT consents_state_check CHECK ((state = ANY (ARRAY['granted'::text, 'revoked'::text])))
+);
+
+CREATE TABLE public.conversations (
+    business_id bigint NOT NULL,
+    conversation_id uuid NOT NULL,
+    client_id bigint NOT NULL,
+    status text NOT NULL,
+    snoozed_until timestamp with time zone,
+    assignee_staff_id bigint,
+    location_id bigint,
+    last_message_id uuid,
+    last_message_at timestamp with time zone,
+    last_activity_at timestamp with time zone NOT NULL,
+    unread_count integer DEFAULT 0 NOT NULL,
+    waiting_since timestamp with time zone,
+    channels text[] DEFAULT '{}'::text[] NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT conversations_status_check CHECK ((status = ANY (ARRAY['open'::text, 'pending'::text, 'snoozed'::text, 'closed'::text]))),
+    CONSTRAINT conversations_unread_count_check CHECK ((unread_count >= 0))
+);
+
+CREATE TABLE public.dead_letters (
+    dead_letter_id uuid NOT NULL,
+    queue text NOT NULL,
+    business_id bigint,
+    job jsonb NOT NULL,
+    error jsonb,
+    created_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.events (
+    business_id bigint NOT NULL,
+    sequence bigint NOT NULL,
+    event_id uuid NOT NULL,
+    type text NOT NULL,
+    actor jsonb NOT NULL,
+    origin jsonb NOT NULL,
+    changed jsonb,
+    data jsonb NOT NULL,
+    created_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.locations (
+    business_id bigint NOT NULL,
+    location_id bigint NOT NULL,
+    name text NOT NULL,
+    time_zone text,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.message_timeline (
+    business_id bigint NOT NULL,
+    message_id uuid NOT NULL,
+    entry_id uuid NOT NULL,
+    kind text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    data jsonb NOT NULL
+);
+
+CREATE TABLE public.messages (
+    business_id bigint NOT NULL,
+    message_id uuid NOT NULL,
+    conversation_id uuid NOT NULL,
+    client_id bigint NOT NULL,
+    channel text NOT NULL,
+    direction text NOT NULL,
+    status text NOT NULL,
+    content text NOT NULL,
+    subject text,
+    media_urls jsonb DEFAULT '[]'::jsonb NOT NULL,
+    from_address text,
+    to_address text,
+    sent_by bigint,
+    sender_type text NOT NULL,
+    category text,
+    location_id bigint,
+    segments integer,
+    encoding text,
+    provider text,
+    provider_message_id text,
+    provider_status text,
+    error_code text,
+    error_message text,
+    reason text,
+    attempts integer DEFAULT 0 NOT NULL,
+    unread boolean DEFAULT false NOT NULL,
+    external_ref jsonb,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    request_id text,
+    send_at timestamp with time zone,
+    occurred_at timestamp with time zone NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    sent_at timestamp with time zone,
+    delivered_at timestamp with time zone,
+    read_at timestamp with time zone,
+    failed_at timestamp with time zone,
+    CONSTRAINT messages_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text, 'internal'::text])))
+);
+
+CREATE TABLE public.onboarding_steps (
+    business_id bigint NOT NULL,
+    name text NOT NULL,
+    "position" integer NOT NULL,
+    status text NOT NULL,
+    error text,
+    remedy text,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT onboarding_steps_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'running'::text, 'done'::text, 'failed'::text, 'skipped'::text])))
+);
+
+CREATE TABLE public.provider_accounts (
+    business_id bigint NOT NULL,
+    provider text NOT NULL,
+    sealed_credentials text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.requests (
+    business_id bigint NOT NULL,
+    request_id text NOT NULL,
+    operation text NOT NULL,
+    fingerprint text NOT NULL,
+    status integer,
+    answer jsonb,
+    sealed_answer text,
+    created_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.senders (
+    business_id bigint NOT NULL,
+    sender_id uuid NOT NULL,
+    channel text NOT NULL,
+    address text NOT NULL,
+    name text,
+    provider text NOT NULL,
+    location_id bigint,
+    active boolean DEFAULT true NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.sessions (
+    business_id bigint NOT NULL,
+    session_id uuid NOT NULL,
+    staff_id bigint NOT NULL,
+    hash text NOT NULL,
+    key_id uuid,
+    created_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    expired_at timestamp with time zone
+);
+
+CREATE TABLE public.simulator_messages (
+    provider_message_id text NOT NULL,
+    business_id bigint NOT NULL,
+    message_id uuid NOT NULL,
+    channel text NOT NULL,
+    from_address text NOT NULL,
+    to_address text NOT NULL,
+    content text NOT NULL,
+    accepted_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.simulator_tries (
+    business_id bigint NOT NULL,
+    message_id uuid NOT NULL,
+    tries integer NOT NULL
+);
+
+CREATE TABLE public.staff_locations (
+    business_id bigint NOT NULL,
+    staff_id bigint NOT NULL,
+    location_id bigint NOT NULL
+);
+
+CREATE TABLE public.staffs (
+    business_id bigint NOT NULL,
+    staff_id bigint NOT NULL,
+    name text NOT NULL,
+    email text,
+    phone text,
+    role text NOT NULL,
+    active boolean DEFAULT true NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT staffs_role_check CHECK ((role = ANY (ARRAY['manager'::text, 'staff'::text])))
+);
+
+ALTER TABLE ONLY public.addresses
+    ADD CONSTRAINT addresses_pkey PRIMARY KEY (business_id, kind, address);
+
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT api_keys_hash_key UNIQUE (hash);
+
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT api_keys_pkey PRIMARY KEY (key_id);
+
+ALTER TABLE ONLY public.attempts
+    ADD CONSTRAINT attempts_pkey PRIMARY KEY (business_id, message_id, attempt_no);
+
+ALTER TABLE ONLY public.businesses
+    ADD CONSTRAINT businesses_pkey PRIMARY KEY (business_id);
+
+ALTER TABLE ONLY public.carrier_events
+    ADD CONSTRAINT carrier_events_pkey PRIMARY KEY (carrier_event_id);
+
+ALTER TABLE ONLY public.client_addresses
+    ADD CONSTRAINT client_addresses_pkey PRIMARY KEY (business_id, kind, address, client_id);
+
+ALTER TABLE ONLY public.clients
+    ADD CONSTRAINT clients_pkey PRIMARY KEY (business_id, client_id);
+
+ALTER TABLE ONLY public.consents
+    ADD CONSTRAINT consents_pkey PRIMARY KEY (business_id, consent_id);
+
+ALTER TABLE ONLY public.conversations
+    ADD CONSTRAINT conversations_pkey PRIMARY KEY (business_id, conversation_id);
+
+ALTER TABLE ONLY public.dead_letters
+    ADD CONSTRAINT dead_letters_pkey PRIMARY KEY (dead_letter_id);
+
+ALTER TABLE ONLY public.events
+    ADD CONSTRAINT events_pkey PRIMARY KEY (business_id, sequence);
+
+ALTER TABLE ONLY public.locations
+    ADD CONSTRAINT locations_pkey PRIMARY KEY (business_id, location_id);
+
+ALTER TABLE ONLY public.message_timeline
+    ADD CONSTRAINT message_timeline_pkey PRIMARY KEY (business_id, message_id, entry_id);
+
+ALTER TABLE ONLY public.messages
+    ADD CONSTRAINT messages_pkey PRIMARY KEY (business_id, message_id);
+
+ALTER TABLE ONLY public.onboarding_steps
+    ADD CONSTRAINT onboarding_steps_pkey PRIMARY KEY (business_id, name);
+
+ALTER TABLE ONLY public.provider_accounts
+    ADD CONSTRAINT provider_accounts_pkey PRIMARY KEY (business_id, provider);
+
+ALTER TABLE ONLY public.requests
+    ADD CONSTRAINT requests_pkey PRIMARY KEY (business_id, request_id);
+
+ALTER TABLE ONLY public.senders
+    ADD CONSTRAINT senders_business_id_channel_address_key UNIQUE (business_id, channel, address);
+
+ALTER TABLE ONLY public.senders
+    ADD CONSTRAINT senders_pkey PRIMARY KEY (business_id, sender_id);
+
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_hash_key UNIQUE (hash);
+
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_pkey PRIMARY KEY (business_id, session_id);
+
+ALTER TABLE ONLY public.simulator_messages
+    ADD CONSTRAINT simulator_messages_pkey PRIMARY KEY (provider_message_id);
+
+ALTER TABLE ONLY public.simulator_tries
+    ADD CONSTRAINT simulator_tries_pkey PRIMARY KEY (business_id, message_id);
+
+ALTER TABLE ONLY public.staff_locations
+    ADD CONSTRAINT staff_locations_pkey PRIMARY KEY (business_id, staff_id, location_id);
+
+ALTER TABLE ONLY public.staffs
+    ADD CONSTRAINT staffs_pkey PRIMARY KEY (business_id, staff_id);
+
+CREATE INDEX api_keys_of_business ON public.api_keys USING btree (business_id);
+
+CREATE INDEX attempts_by_provider_id ON public.attempts USING btree (provider, provider_message_id) WHERE (provider_message_id IS NOT NULL);
+
+CREATE INDEX carrier_events_open ON public.carrier_events USING btree (received_at) WHERE (state <> 'applied'::text);
+
+CREATE INDEX carrier_events_parked ON public.carrier_events USING btree (provider, provider_message_id) WHERE (state = 'parked'::text);
+
+CREATE UNIQUE INDEX client_addresses_primary ON public.client_addresses USING btree (business_id, client_id, kind) WHERE is_primary;
+
+CREATE INDEX clients_by_name ON public.clients USING btree (business_id, lower(name) text_pattern_ops, client_id);
+
+CREATE INDEX consents_latest ON public.consents USING btree (business_id, channel, address, created_at DESC, consent_id DESC);
+
+CREATE INDEX conversations_by_assignee ON public.conversations USING btree (business_id, assignee_staff_id, last_activity_at DESC, conversation_id DESC);
+
+CREATE INDEX conversations_by_client ON public.conversations USING btree (business_id, client_id, created_at DESC);
+
+CREATE INDEX conversations_newest ON public.conversations USING btree (business_id, last_activity_at DESC, conversation_id DESC);
+
+CREATE UNIQUE INDEX conversations_one_open ON public.conversations USING btree (business_id, client_id) WHERE (status <> 'closed'::text);
+
+CREATE INDEX conversations_unread ON public.conversations USING btree (business_id, last_activity_at DESC, conversation_id DESC) WHERE (unread_count > 0);
+
+CREATE INDEX conversations_waiting ON public.conversations USING btree (business_id, waiting_since, conversation_id) WHERE (waiting_since IS NOT NULL);
+
+CREATE UNIQUE INDEX messages_by_provider_id ON public.messages USING btree (business_id, provider, provider_message_id) WHERE (provider_message_id IS NOT NULL);
+
+CREATE INDEX messages_of_conversation ON public.messages USING btree (business_id, conversation_id, occurred_at, message_id);
+
+CREATE INDEX messages_of_request ON public.messages USING btree (business_id, request_id, message_id);
+
+CREATE INDEX messages_unread ON public.messages USING btree (business_id, conversation_id) WHERE unread;
+
+CREATE INDEX requests_by_age ON public.requests USING btree (created_at);
+
+CREATE INDEX senders_by_address ON public.senders USING btree (address, channel);
+
+CREATE INDEX simulator_messages_listing ON public.simulator_messages USING btree (business_id, to_address, accepted_at);
+
+ALTER TABLE ONLY public.addresses
+    ADD CONSTRAINT addresses_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);
+
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT api_keys_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);
+
+ALTER TABLE ONLY public.attempts
+    ADD CONSTRAINT attempts_business_id_message_id_fkey FOREIGN KEY (business_id, message_id) REFERENCES public.messages(business_id, message_id);
+
+ALTER TABLE ONLY public.client_addresses
+    ADD CONSTRAINT client_addresses_business_id_client_id_fkey FOREIGN KEY (business_id, client_id) REFERENCES public.clients(business_id, client_id);
+
+ALTER TABLE ONLY public.client_addresses
+    ADD CONSTRAINT client_addresses_business_id_kind_address_fkey FOREIGN KEY (business_id, kind, address) REFERENCES public.addresses(business_id, kind, address);
+
+ALTER TABLE ONLY public.clients
+    ADD CONSTRAINT clients_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);
+
+ALTER TABLE ONLY public.consents
+    ADD CONSTRAINT consents_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);
+
+ALTER TABLE ONLY public.conversations
+    ADD CONSTRAINT conversations_business_id_assignee_staff_id_fkey FOREIGN KEY (business_id, assignee_staff_id) REFERENCES public.staffs(business_id, staff_id);
+
+ALTER TABLE ONLY public.conversations
+    ADD CONSTRAINT conversations_business_id_client_id_fkey FOREIGN KEY (business_id, client_id) REFERENCES public.clients(business_id, client_id);
+
+ALTER TABLE ONLY public.events
+    ADD CONSTRAINT events_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);
+
+ALTER TABLE ONLY public.locations
+    ADD CONSTRAINT locations_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);
+
+ALTER TABLE ONLY public.messages
+    ADD CONSTRAINT messages_business_id_conversation_id_fkey FOREIGN KEY (business_id, conversation_id) REFERENCES public.conversations(business_id, conversation_id);
+
+ALTER TABLE ONLY public.onboarding_steps
+    ADD CONSTRAINT onboarding_steps_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);
+
+ALTER TABLE ONLY public.provider_accounts
+    ADD CONSTRAINT provider_accounts_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);
+
+ALTER TABLE ONLY public.senders
+    ADD CONSTRAINT senders_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);
+
+ALTER TABLE ONLY public.senders
+    ADD CONSTRAINT senders_business_id_location_id_fkey FOREIGN KEY (business_id, location_id) REFERENCES public.locations(business_id, location_id);
+
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_business_id_staff_id_fkey FOREIGN KEY (business_id, staff_id) REFERENCES public.staffs(business_id, staff_id);
+
+ALTER TABLE ONLY public.staff_locations
+    ADD CONSTRAINT staff_locations_business_id_location_id_fkey FOREIGN KEY (business_id, location_id) REFERENCES public.locations(business_id, location_id);
+
+ALTER TABLE ONLY public.staff_locations
+    ADD CONSTRAINT staff_locations_business_id_staff_id_fkey FOREIGN KEY (business_id, staff_id) REFERENCES public.staffs(business_id, staff_id);
+
+ALTER TABLE ONLY public.staffs
+    ADD CONSTRAINT staffs_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);

@@ -1,0 +1,44 @@
+import { onboardingJobs, onboardQueue } from './businesses/index.ts';
+import type { Carriers } from './channels/index.ts';
+import type { Clock } from './core/clock.ts';
+import type { Database } from './core/db/index.ts';
+import type { Log } from './core/log.ts';
+import type { JobHandler, JobQueue, QueueDefinition } from './core/queue/index.ts';
+import type { Secrets } from './core/secrets.ts';
+import { type CarrierEvents, deliveryJobs, sendMessageQueue, settleAttemptQueue } from './messages/index.ts';
+import { simulatorCallbackQueue, simulatorJobs } from './simulator/index.ts';
+
+/** Every queue there is: who enqueues must know it, whether or not this process works on it. */
+export const allQueues = [
+  sendMessageQueue,
+  settleAttemptQueue,
+  simulatorCallbackQueue,
+  onboardQueue,
+] as readonly QueueDefinition<object>[];
+
+export interface WorkerParts {
+  database: Database;
+  queue: JobQueue;
+  secrets: Secrets;
+  clock: Clock;
+  log: Log;
+  carriers: Carriers;
+  carrierEvents: CarrierEvents;
+  carrierDeadlineMs?: number;
+}
+
+/** Every job there is: its handler, retries and concurrency stand with it. */
+export function allJobs(parts: WorkerParts): JobHandler[] {
+  const { db, kind } = parts.database;
+  return [
+    ...deliveryJobs({
+      ...parts,
+      db,
+      deadlineMs: parts.carrierDeadlineMs,
+      // A slow carrier holds a batch; the others go on.
+      concurrency: kind === 'pglite' ? 2 : 4,
+    }),
+    ...onboardingJobs({ ...parts, db }),
+    ...simulatorJobs(parts.carrierEvents),
+  ];
+}
