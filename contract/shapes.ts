@@ -56,6 +56,7 @@ export const statuses = [
   'suppressed',
   'received',
 ] as const;
+export type MessageStatus = (typeof statuses)[number];
 export const Status = OneOf(statuses, {
   description:
     'scheduled → queued → sending → sent → delivered → read; undelivered, failed; canceled, suppressed; inbound: received. It only moves forward.',

@@ -6,6 +6,6 @@ export type {
   OutgoingMessage,
   SendOutcome,
 } from './carrier.ts';
-export { canonicalReasons, explain, type Reason, retryDelayMs } from './reasons.ts';
+export { canonicalReasons, explain, explainFailure, type Reason, retryDelayMs } from './reasons.ts';
 export { readKeyword } from './sms/keywords.ts';
 export { countSegments } from './sms/segments.ts';

@@ -104,3 +104,13 @@ export function retryDelayMs(
   const floorMs = retryAfterMs > firstMs ? Math.min(retryAfterMs, maxRetryAfterMs) : firstMs;
   return Math.ceil(floorMs + random() * (ceilingMs - firstMs));
 }
+
+/** Why something failed: by the provider's code, or by our own reason where there is no code. */
+export function explainFailure(
+  provider: string | null,
+  code: string | null,
+  reason: string | null,
+): Readonly<Reason> {
+  if (reason !== null && code === null) return explain('omega', reason);
+  return explain(provider ?? 'twilio', code);
+}

@@ -1,6 +1,6 @@
 import { createBatcher } from '../core/batcher.ts';
 import type { Clock } from '../core/clock.ts';
-import { type Db, inTransaction, type Tx } from '../core/db/index.ts';
+import { type Db, faultOfDatabaseError, inTransaction, type Tx } from '../core/db/index.ts';
 import { Fault } from '../core/fault.ts';
 import {
   claimRequests,
@@ -62,6 +62,8 @@ export function createIntake(options: IntakeOptions): Intake {
     maxItems: mostInOneTransaction,
     lanes: options.lanes,
     maxWaiting: mostWaiting,
+    // A database that is away is away for each of them: trying them alone would only take longer.
+    mayBeOneItem: (error) => faultOfDatabaseError(error) === null,
   });
   return batcher;
 }

@@ -1,5 +1,5 @@
 import type { Message } from '../../contract/index.ts';
-import { explain } from '../channels/index.ts';
+import { explainFailure } from '../channels/index.ts';
 import type { MessageRow } from './queries.ts';
 import { isFailure } from './status.ts';
 
@@ -7,7 +7,7 @@ const iso = (time: Date | null) => time?.toISOString() ?? null;
 
 /** A message as the API shows it: the same for answers, webhooks and streams. */
 export function presentMessage(row: MessageRow): Message {
-  const why = row.reason === null ? null : explain(row.provider ?? 'twilio', row.error_code ?? row.reason);
+  const why = row.reason === null ? null : explainFailure(row.provider, row.error_code, row.reason);
   return {
     message_id: row.message_id,
     conversation_id: row.conversation_id,

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { explain } from '../channels/index.ts';
+import { explainFailure } from '../channels/index.ts';
 import { type ConsentEntry, writeConsents } from '../clients/index.ts';
 import {
   type LockedConversation,
@@ -88,9 +88,9 @@ export async function applyReports(tx: Tx, now: Date, reports: Report[]): Promis
     });
     if (applied) {
       const why = isFailure(status)
-        ? explain(report.provider ?? message.provider ?? 'twilio', report.errorCode)
+        ? explainFailure(report.provider ?? message.provider, report.errorCode, report.reason ?? null)
         : null;
-      const reason = why && (report.reason ?? why.reason);
+      const reason = why?.reason ?? null;
       changed.set(report.messageId, {
         ...message,
         patch: patchOf(changed.get(report.messageId)?.patch, report, status, reason, now),

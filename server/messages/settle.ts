@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { explain, retryDelayMs, type SendOutcome } from '../channels/index.ts';
+import { explainFailure, retryDelayMs, type SendOutcome } from '../channels/index.ts';
 import type { Tx } from '../core/db/index.ts';
 import type { Origin } from '../core/http/index.ts';
 import type { JobQueue } from '../core/queue/index.ts';
@@ -49,7 +49,7 @@ export async function settleAttempts(
     else if (outcome.kind === 'unknown') ask.push(message);
     else if (outcome.kind === 'absent') resend.push({ message, delayS: 0 });
     else {
-      const why = explain(message.provider, outcome.code ?? outcome.reason ?? null);
+      const why = explainFailure(message.provider, outcome.code, outcome.reason ?? null);
       const policy = why.retry;
       if (why.retryable && policy && message.attemptNo < policy.maxAttempts) {
         const delayMs = retryDelayMs(policy, message.attemptNo, random, outcome.retryAfterMs);

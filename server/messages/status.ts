@@ -1,19 +1,4 @@
-/** Every status a message can have, in the words of the API. */
-export const statuses = [
-  'scheduled',
-  'queued',
-  'sending',
-  'sent',
-  'delivered',
-  'read',
-  'undelivered',
-  'failed',
-  'canceled',
-  'suppressed',
-  'received',
-] as const;
-
-export type MessageStatus = (typeof statuses)[number];
+import type { MessageStatus } from '../../contract/index.ts';
 
 /**
  * A status is a rank, and a message only climbs. Reports come late, twice and in any order (Twilio promises

@@ -3,6 +3,9 @@
  * two. Columns that the database fills are {@link Generated}.
  */
 import type { ColumnType, Generated } from 'kysely';
+import type { MessageStatus } from '../../../contract/index.ts';
+
+export type { MessageStatus };
 
 /** Written as text (JSON.stringify), read as a value: the same in `pg` and PGlite. */
 type Json<T> = ColumnType<T, string, string>;
@@ -232,16 +235,3 @@ export interface Tables {
 }
 
 export type AddressKind = 'phone' | 'email' | 'other';
-
-export type MessageStatus =
-  | 'scheduled'
-  | 'queued'
-  | 'sending'
-  | 'sent'
-  | 'delivered'
-  | 'read'
-  | 'undelivered'
-  | 'failed'
-  | 'canceled'
-  | 'suppressed'
-  | 'received';

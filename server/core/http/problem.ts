@@ -1,11 +1,17 @@
 import type { FastifyError } from 'fastify';
 import { type ErrorCode, errorCodes, type FaultCode, type Problem } from '../../../contract/index.ts';
+import { Overloaded } from '../batcher.ts';
 import { faultOfDatabaseError } from '../db/index.ts';
 import { Fault, type FieldFault } from '../fault.ts';
 
 /** Any error as the one that the caller sees. What is unexpected becomes `internal`, without its text. */
 export function faultOf(error: unknown): Fault {
   if (error instanceof Fault) return error;
+  if (error instanceof Overloaded) {
+    return new Fault('unavailable', 'Too much waits to be written. Repeat in a moment.', {
+      retryAfterS: error.retryAfterS,
+    });
+  }
   const fastify = error as FastifyError & { validation?: AjvError[] };
   if (fastify?.validation) return faultOfValidation(fastify.validation);
   switch (fastify?.code) {

@@ -4,6 +4,7 @@ import Fastify, {
   type FastifyInstance,
   type FastifyReply,
   type FastifyRequest,
+  LogController,
 } from 'fastify';
 import { contract, isWrite, type Operation, type OperationId } from '../../../contract/index.ts';
 import type { Clock } from '../clock.ts';

@@ -1,13 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import {
-  isEnd,
-  isFailure,
-  lateAttemptMayApply,
-  type MessageStatus,
-  nextStatus,
-  statuses,
-} from '../../../server/messages/status.ts';
+import { type MessageStatus, statuses } from '../../../contract/index.ts';
+import { isEnd, isFailure, lateAttemptMayApply, nextStatus } from '../../../server/messages/status.ts';
 
 const channels = ['sms', 'whatsapp', 'voice', 'email', 'webchat', 'a-custom-one'];
 const ladders: Record<'carrier' | 'email', MessageStatus[]> = {

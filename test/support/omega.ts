@@ -1,0 +1,140 @@
+import type { AddressInfo } from 'node:net';
+import { TestClock } from 'pg-boss';
+import { allScopes, createKey } from '../../server/access/index.ts';
+import type { DatabaseTarget } from '../../server/core/db/index.ts';
+import { defaultLimits, type Limits } from '../../server/core/http/index.ts';
+import { createLog } from '../../server/core/log.ts';
+import { createOmega, type Omega } from '../../server/omega.ts';
+import type { OnboardingPlan } from './lotus.ts';
+import { lotus } from './lotus.ts';
+
+/** An answer of the API: its status, headers and body. */
+export interface Answer<Body = any> {
+  status: number;
+  headers: Headers;
+  body: Body;
+}
+
+/** Calls the API as one caller. */
+export interface Client {
+  get(path: string, headers?: Record<string, string>): Promise<Answer>;
+  post(path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
+  call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
+}
+
+/** A whole Omega on a port of its own, for one test file. */
+export interface RunningOmega {
+  omega: Omega;
+  /** With the base path: `http://127.0.0.1:port/omega`. */
+  url: string;
+  platformKey: string;
+  /** The time of everything: it moves only by {@link tick}. */
+  clock: TestClock;
+  /** As the platform key. */
+  platform: Client;
+  /** As any credentials: a key, or `Bearer …` in `authorization`. */
+  as(key: string | null): Client;
+  /** Onboards a business (Lotus Yoga unless told) and answers its client and key. */
+  business(
+    plan?: Partial<OnboardingPlan> & { business_id: number },
+  ): Promise<{ api: Client; key: string; businessId: number }>;
+  /** Resolves when every due job is done. */
+  settled(): Promise<void>;
+  /** Moves the time on, and lets what became due be done. */
+  tick(ms: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface StartOptions {
+  database?: DatabaseTarget;
+  worker?: boolean;
+  limits?: Limits;
+  carrierDeadlineMs?: number;
+  simulator?: boolean;
+  /** The system's time in place of the test's own: for more than one process on a database. */
+  realTime?: boolean;
+}
+
+export const testSecret = 'a secret for tests, of more than 32 bytes';
+
+/** Starts Omega on PGlite in memory (or the database given), listening on loopback. Answers are checked against their schemas. */
+export async function startOmega(options: StartOptions = {}): Promise<RunningOmega> {
+  const clock = new TestClock(new Date('2026-03-10T15:00:00.000Z'));
+  const omega = await createOmega({
+    database: options.database ?? { kind: 'memory' },
+    secret: testSecret,
+    log: createLog({ level: process.env.TEST_LOG_LEVEL ?? 'fatal', pretty: false }),
+    server: true,
+    worker: options.worker ?? true,
+    simulator: options.simulator ?? true,
+    basePath: '/omega',
+    publicUrl: 'http://127.0.0.1',
+    limits: options.limits ?? { ...defaultLimits, wrongCredentials: 100_000 },
+    checkAnswers: true,
+    carrierDeadlineMs: options.carrierDeadlineMs ?? 250,
+    ...(!options.realTime && { clock, queueClock: clock }),
+  });
+  await omega.http!.listen({ port: 0, host: '127.0.0.1' });
+  const url = `http://127.0.0.1:${(omega.http!.server.address() as AddressInfo).port}/omega`;
+  const { key: platformKey } = await createKey(omega.database.db, {
+    businessId: null,
+    name: 'tests',
+    scopes: allScopes,
+    now: new Date(clock.now()),
+  });
+  const as = (key: string | null) => clientOf(url, key);
+  const platform = as(platformKey);
+  return {
+    omega,
+    url,
+    platformKey,
+    clock,
+    platform,
+    as,
+    async business(plan) {
+      const answer = await platform.post('/business/onboard', { ...lotus, ...plan });
+      if (answer.status !== 202)
+        throw new Error(`onboarding answered ${answer.status}: ${JSON.stringify(answer.body)}`);
+      await omega.queue.settled();
+      const key = answer.body.api_key as string;
+      return { api: as(key), key, businessId: answer.body.business_id };
+    },
+    settled: () => omega.queue.settled(),
+    async tick(ms) {
+      await clock.tick(ms);
+      await omega.queue.settled();
+    },
+    close: () => omega.close(),
+  };
+}
+
+export function clientOf(url: string, key: string | null): Client {
+  const call = async (
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<Answer> => {
+    const response = await fetch(url + path, {
+      method,
+      headers: {
+        ...(key !== null && { 'x-api-key': key }),
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      body: body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body),
+    });
+    const text = await response.text();
+    const isJson = response.headers.get('content-type')?.includes('json') ?? false;
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: isJson && text ? JSON.parse(text) : text,
+    };
+  };
+  return {
+    call,
+    get: (path, headers) => call('GET', path, undefined, headers),
+    post: (path, body, headers) => call('POST', path, body ?? {}, headers),
+  };
+}
