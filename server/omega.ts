@@ -7,7 +7,13 @@ import { allRoutes } from './app.ts';
 import type { Carrier, Carriers } from './channels/index.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { type Database, type DatabaseTarget, migrate, openDatabase } from './core/db/index.ts';
-import { buildHttp, createCursors, defaultLimits, type Limits } from './core/http/index.ts';
+import {
+  buildHttp,
+  createCursors,
+  defaultLimits,
+  forgetOldRequests,
+  type Limits,
+} from './core/http/index.ts';
 import type { Log } from './core/log.ts';
 import { createJobQueue, type JobQueue } from './core/queue/index.ts';
 import { createSecrets, type Secrets } from './core/secrets.ts';
@@ -54,7 +60,8 @@ export const version: string = JSON.parse(
 
 /** What is left of a job when the process is told to stop: after that its lease must run out. */
 const jobGraceMs = 15_000;
-const resumeEveryMs = 30_000;
+/** How often the worker goes on with what a crash left behind, and forgets what is old. */
+const tidyEveryMs = 30_000;
 
 /** Builds Omega in order, each part from those before it. Does not listen. */
 export async function createOmega(options: OmegaOptions): Promise<Omega> {
@@ -99,11 +106,13 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
     await queue.start(jobs);
 
     if (options.worker) {
-      const resume = () =>
-        carrierEvents
-          .resume()
-          .catch((error) => log.error({ err: error }, 'could not go on with kept carrier events'));
-      const timer = setInterval(resume, resumeEveryMs);
+      const tidy = async () => {
+        await carrierEvents.resume();
+        await forgetOldRequests(db, new Date(clock.now()));
+      };
+      const timer = setInterval(() => {
+        tidy().catch((error) => log.error({ err: error }, 'the worker could not tidy up; it tries again'));
+      }, tidyEveryMs);
       closers.push(async () => clearInterval(timer));
     }
 

@@ -1,6 +1,6 @@
 import { businessFor } from '../businesses/index.ts';
 import { conversationFor } from '../conversations/index.ts';
-import { Fault, notFound } from '../core/fault.ts';
+import { Fault, invalid, notFound } from '../core/fault.ts';
 import {
   answer,
   type Binding,
@@ -135,7 +135,7 @@ export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Bi
         clientId: params.client_id,
         conversationId: params.conversation_id,
         content: body.content,
-        sentBy: body.sent_by ?? caller.staffId,
+        sentBy: authorOf(caller, body.sent_by),
         requestId,
         by: origin,
       });
@@ -149,6 +149,15 @@ export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Bi
   ];
 }
 
+/** Whose words they are: a session writes as its own staff member, a key as whom it names. */
+function authorOf(caller: Caller, named: number | undefined): number | null {
+  if (caller.staffId === null) return named ?? null;
+  if (named !== undefined && named !== caller.staffId) {
+    throw invalid('sent_by', 'a session writes as its own staff member; leave it out');
+  }
+  return caller.staffId;
+}
+
 type TextCall = OwnCall<'queueSms'> | OwnCall<'recordSms'>;
 
 /** What queued and recorded texts have in common. */
@@ -160,7 +169,7 @@ function draftOf(call: TextCall, body: TextCall['body']) {
     locationId: body.location_id,
     content: body.content,
     mediaUrls: body.media_urls ?? [],
-    sentBy: body.sent_by ?? call.caller.staffId ?? undefined,
+    sentBy: authorOf(call.caller, body.sent_by) ?? undefined,
     senderType: body.sender_type,
     externalRef: body.external_ref,
     metadata: body.metadata ?? {},

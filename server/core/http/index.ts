@@ -4,6 +4,7 @@ export { type Cursors, createCursors, pageOf } from './cursor.ts';
 export { defaultLimits, type Limits } from './limits.ts';
 export {
   claimRequests,
+  forgetOldRequests,
   type KeptAnswer,
   keepAnswers,
   keyText,

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
-import type { Tx } from '../db/index.ts';
+import type { Db, Tx } from '../db/index.ts';
 import { Fault } from '../fault.ts';
 import type { Secrets } from '../secrets.ts';
 
@@ -140,4 +140,15 @@ export function requestIdReused(): Fault {
       errors: [{ path: 'request_id', message: 'was used with another body', code: 'conflict' }],
     },
   );
+}
+
+/** Forgets the answers that nobody repeats any more, a bounded number at a time. @returns how many */
+export async function forgetOldRequests(db: Db, now: Date): Promise<number> {
+  const before = new Date(now.getTime() - requestRetentionDays * 86_400_000);
+  const { numAffectedRows } = await sql`
+    delete from requests where (business_id, request_id) in (
+      select business_id, request_id from requests where created_at < ${before} order by created_at limit 1000)`.execute(
+    db,
+  );
+  return Number(numAffectedRows ?? 0);
 }
