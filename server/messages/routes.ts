@@ -4,6 +4,7 @@ import { Fault, invalid, notFound } from '../core/fault.ts';
 import {
   answer,
   type Binding,
+  type Caller,
   type Cursors,
   type OwnCall,
   own,
