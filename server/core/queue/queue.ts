@@ -78,7 +78,12 @@ export interface QueueOptions {
   queueClock?: PgBossClock;
   /** Whether this process looks after leases and retention. */
   supervise: boolean;
+  /** Seconds of every lease, in place of the queues' own: a test of a killed worker need not wait half a minute. */
+  leaseS?: number;
 }
+
+/** A lease that ran out is noticed within these seconds, so a killed worker's messages wait little. */
+const superviseEveryS = 5;
 
 export function createJobQueue(database: Database, options: QueueOptions): JobQueue {
   const { log } = options;
@@ -89,9 +94,8 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
     useListenNotify: true,
     schedule: false,
     supervise: options.supervise,
-    // A lease is over within seconds of its time, so a killed worker's messages wait little.
-    superviseIntervalSeconds: 5,
-    monitorIntervalSeconds: 5,
+    superviseIntervalSeconds: Math.min(superviseEveryS, options.leaseS ?? superviseEveryS),
+    monitorIntervalSeconds: Math.min(superviseEveryS, options.leaseS ?? superviseEveryS),
     maintenanceIntervalSeconds: 3600,
     warningSlowQuerySeconds: 30,
     ...(options.queueClock && { clock: options.queueClock }),
@@ -200,7 +204,7 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
       for (const queue of queues) {
         const settings = {
           notify: true,
-          expireInSeconds: queue.leaseS,
+          expireInSeconds: options.leaseS ?? queue.leaseS,
           retryLimit: queue.retryLimit,
           retryDelay: 1,
           retryBackoff: true,
