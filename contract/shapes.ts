@@ -72,9 +72,10 @@ export const Category = OneOf(['transactional', 'marketing'], {
   description: 'Marketing needs a wider consent and keeps quiet hours. `transactional` unless told.',
 });
 
-/** Free data of the host's, kept and given back: at most 50 keys. */
-export const Metadata = Type.Record(Type.String({ maxLength: 64 }), Type.Unknown(), {
+/** Free data of the host's, kept and given back: at most 50 keys of 64 characters. */
+export const Metadata = Type.Record(Type.String(), Type.Unknown(), {
   maxProperties: 50,
+  propertyNames: { maxLength: 64 },
   description: "The host's own data, kept and given back as it is.",
 });
 
