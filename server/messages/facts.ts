@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
-import { readEmail, readPhone } from '../core/addresses.ts';
+import { type Refusal, readEmail, readPhone } from '../core/addresses.ts';
 import type { AddressKind, Tx } from '../core/db/index.ts';
-import { Fault, invalid, notFound } from '../core/fault.ts';
+import { Fault, notFound } from '../core/fault.ts';
 import type { Draft } from './draft.ts';
 
 /** The business's row as far as a message needs it. */
@@ -23,18 +23,20 @@ export function addressKindOf(channel: string): AddressKind {
   return channel === 'email' ? 'email' : 'other';
 }
 
-/** An address of a client as it is kept: E.164 or lower-case mail. @throws 422 naming the field */
-export function readClientAddress(channel: string, address: string, country: string, field: string): string {
+/** An address of a client as it is kept: E.164 or lower-case mail. */
+export function readClientAddress(
+  channel: string,
+  address: string,
+  country: string,
+): { ok: true; address: string } | Refusal {
   const kind = addressKindOf(channel);
-  if (kind === 'other') return address.trim();
+  if (kind === 'other') return { ok: true, address: address.trim() };
   if (kind === 'phone') {
     const phone = readPhone(address, country);
-    if (!phone.ok) throw invalid(field, phone.message, 'invalid_format');
-    return phone.e164;
+    return phone.ok ? { ok: true, address: phone.e164 } : phone;
   }
   const email = readEmail(address);
-  if (!email.ok) throw invalid(field, email.message, 'invalid_format');
-  return email.email;
+  return email.ok ? { ok: true, address: email.email } : email;
 }
 
 export async function readBusinesses(tx: Tx, ids: number[]): Promise<Map<number, BusinessFacts>> {
@@ -77,16 +79,12 @@ export async function chooseSenders(
 }
 
 export function noSender(draft: Draft): Fault {
-  const [detail, path] =
+  // What a carrier hands us came to the sender; what we send goes from it, and may leave it to us.
+  const path = draft.act === 'receive' ? 'to' : 'from';
+  const detail =
     draft.ownAddress === undefined
-      ? [
-          `The business has no active sender for ${draft.channel}. Add one with POST /business/onboard.`,
-          'from',
-        ]
-      : [
-          `${draft.ownAddress} is not an active ${draft.channel} sender of the business. Leave \`from\` out, or add it with POST /business/onboard.`,
-          'from',
-        ];
+      ? `The business has no active sender for ${draft.channel}. Add one with POST /business/onboard.`
+      : `${draft.ownAddress} is not an active ${draft.channel} sender of the business. ${path === 'from' ? 'Leave `from` out, or add' : 'Add'} it with POST /business/onboard.`;
   return new Fault('no_sender', detail, { errors: [{ path, message: detail, code: 'not_found' }] });
 }
 

@@ -2,7 +2,7 @@ import { type ConsentVerdict, consentVerdicts, resolveClients } from '../clients
 import { conversationOf, type LockedConversation, openConversations } from '../conversations/index.ts';
 import { readSenderAddress } from '../core/addresses.ts';
 import type { Tx } from '../core/db/index.ts';
-import { Fault, invalid, notFound } from '../core/fault.ts';
+import { Fault, invalidFields, notFound } from '../core/fault.ts';
 import { newId } from '../core/ids.ts';
 import { checkDraft, type Decision, decide } from './decide.ts';
 import type { Draft } from './draft.ts';
@@ -76,22 +76,21 @@ async function readDrafts(tx: Tx, works: Work[], now: Date): Promise<void> {
     try {
       const business = businesses.get(draft.businessId);
       if (!business) throw notFound('business', 'Bring it in with POST /business/onboard.');
-      work.counted = checkDraft(draft, now);
+      const { faults, ...counted } = checkDraft(draft, now);
+      work.counted = counted;
       // `to` names the client on whatever the API takes; a carrier's inbound message has them as `from`.
       const [clientField, ownField] = draft.act === 'receive' ? ['from', 'to'] : ['to', 'from'];
       if (draft.clientAddress !== undefined) {
-        work.clientAddress = readClientAddress(
-          draft.channel,
-          draft.clientAddress,
-          business.country,
-          clientField,
-        );
+        const client = readClientAddress(draft.channel, draft.clientAddress, business.country);
+        if (client.ok) work.clientAddress = client.address;
+        else faults.push({ path: clientField, message: client.message, code: 'invalid_format' });
       }
       if (draft.ownAddress !== undefined) {
         const own = readSenderAddress(draft.channel, draft.ownAddress, business.country);
-        if (!own.ok) throw invalid(ownField, own.message, 'invalid_format');
-        work.ownAddress = own.address;
+        if (own.ok) work.ownAddress = own.address;
+        else faults.push({ path: ownField, message: own.message, code: 'invalid_format' });
       }
+      if (faults.length > 0) throw invalidFields(faults);
       work.provider = draft.provider;
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
