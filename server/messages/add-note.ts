@@ -20,9 +20,13 @@ export interface NewNote {
  * ever selects, and it leaves unread and waiting as they are.
  */
 export async function addNote(tx: Tx, now: Date, note: NewNote): Promise<string> {
-  const { businessId, conversationId } = note;
-  const conversation = (await lockConversations(tx, [{ businessId, conversationId }])).get(conversationId);
+  const { businessId } = note;
+  const [conversation] = (
+    await lockConversations(tx, [{ businessId, conversationId: note.conversationId }])
+  ).values();
   if (!conversation || conversation.client_id !== note.clientId) throw notFound('conversation');
+  // As the database writes it: the caller's may be in capitals.
+  const conversationId = conversation.conversation_id;
   if (note.sentBy !== null) {
     const staff = await tx
       .selectFrom('staffs')
