@@ -91,6 +91,9 @@ export async function settleAttempts(
   );
   // Events come last: their lock is the most contended.
   await applyReports(tx, now, reports);
+  // After the reports, which lock the conversations of failures and then these messages: the other way
+  // round, a host that reports on the same messages meanwhile would wait crosswise.
+  await nameByCarrier(tx, held);
 }
 
 /** @returns the outcomes whose attempt was still open */
@@ -112,16 +115,21 @@ async function moveAttempts(tx: Tx, now: Date, outcomes: AttemptOutcome[]): Prom
     from ${given}
     where a.business_id = w.b and a.message_id = w.m and a.attempt_no = w.n and a.state in ('claimed', 'unknown')
     returning w.i`.execute(tx);
-  const held = moved.rows.map((row) => outcomes[row.i]!);
-  // The carrier's id names the message from now on, whatever its status is already.
-  const accepted = rows.filter((row) => row.id !== null && moved.rows.some(({ i }) => i === row.i));
-  if (accepted.length > 0) {
-    await sql`
-      update messages set provider_message_id = coalesce(messages.provider_message_id, w.id)
-      from jsonb_to_recordset(${JSON.stringify(accepted)}::jsonb) as w(b bigint, m uuid, n int, id text)
-      where messages.business_id = w.b and messages.message_id = w.m and messages.attempts = w.n`.execute(tx);
-  }
-  return held;
+  return moved.rows.map((row) => outcomes[row.i]!);
+}
+
+/** The carrier's id names the message from now on, whatever its status is already. */
+async function nameByCarrier(tx: Tx, held: AttemptOutcome[]): Promise<void> {
+  const accepted = held.flatMap(({ message, outcome }) =>
+    outcome.kind === 'accepted'
+      ? [{ b: message.businessId, m: message.messageId, n: message.attemptNo, id: outcome.providerMessageId }]
+      : [],
+  );
+  if (accepted.length === 0) return;
+  await sql`
+    update messages set provider_message_id = coalesce(messages.provider_message_id, w.id)
+    from jsonb_to_recordset(${JSON.stringify(accepted)}::jsonb) as w(b bigint, m uuid, n int, id text)
+    where messages.business_id = w.b and messages.message_id = w.m and messages.attempts = w.n`.execute(tx);
 }
 
 function reportOf(
