@@ -68,8 +68,10 @@ function openPostgres(
           : pg.types.getTypeParser(oid, format as 'text')) as typeof pg.types.getTypeParser,
     },
   });
-  // An idle connection that the server ends: without a listener this would end the process.
+  // Without a listener, a connection that the server ends would end the process: the pool listens to idle
+  // ones alone. On one in use the statement under way, or the next, fails with the same error.
   pool.on('error', onError);
+  pool.on('connect', (client) => client.on('error', () => undefined));
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
   return { db, kind: 'postgres', pglite: null, url, close: () => db.destroy() };
 }
