@@ -18,6 +18,7 @@ import type { Log } from './core/log.ts';
 import { createJobQueue, type JobQueue } from './core/queue/index.ts';
 import { createSecrets, type Secrets } from './core/secrets.ts';
 import { createCarrierEvents, createIntake } from './messages/index.ts';
+import { secretFits, WrongSecret } from './secret-fits.ts';
 import { createSimulator } from './simulator/index.ts';
 import { allJobs, allQueues } from './worker.ts';
 
@@ -80,6 +81,8 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
     const { db } = database;
     const migrated = await migrate(db);
     const secrets = createSecrets(options.secret);
+    // Before any job runs: a worker that cannot open a carrier's credentials would fail every message.
+    if (!(await secretFits(db, secrets))) throw new WrongSecret();
     const queue = createJobQueue(database, {
       queues: allQueues,
       log,
