@@ -90,7 +90,14 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
   const boss = new PgBoss({
     ...(database.pglite
       ? { db: fromPglite(database.pglite), backend: 'pglite' as const }
-      : { connectionString: database.url!, max: 6, application_name: 'omega jobs' }),
+      : {
+          connectionString: database.url!,
+          max: 6,
+          application_name: 'omega jobs',
+          // Handed on to `pg`: a fetch from a half-open database must fail, or this worker would fetch no more.
+          keepAlive: true,
+          query_timeout: database.queryTimeoutMs!,
+        }),
     useListenNotify: true,
     schedule: false,
     supervise: options.supervise,
