@@ -38,6 +38,8 @@ export interface OmegaOptions {
   clock?: Clock;
   queueClock?: QueueClock;
   limits?: Limits;
+  /** The number of proxies in front, or their addresses (a CIDR list), whose `X-Forwarded-For` is believed. */
+  trustProxy?: number | string[];
   checkAnswers?: boolean;
   carrierDeadlineMs?: number;
   /** Seconds of every job's lease; each queue's own when left out. Longer than the carrier's deadline. */
@@ -136,12 +138,13 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
           secureCookies: options.publicUrl.startsWith('https:'),
           simulator: options.simulator,
         }),
-        authenticate: createAuthenticate(db, clock),
+        authenticate: createAuthenticate(db, clock, log),
         db,
         clock,
         secrets,
         log,
         limits: options.limits ?? defaultLimits,
+        trustProxy: options.trustProxy,
         basePath: options.basePath,
         publicUrl: options.publicUrl,
         version,
