@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
-import { cp, mkdir, readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { cp, mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { PGlite, types as pgliteTypes } from '@electric-sql/pglite';
 import { Kysely, PGliteDialect, PostgresDialect, type Transaction } from 'kysely';
 import pg from 'pg';
@@ -106,11 +106,10 @@ async function openPglite(
     const folder = join(target.dataDir, 'pglite');
     await mkdir(target.dataDir, { recursive: true });
     unlock = await lockDataDir(target.dataDir);
-    // Making a database takes seconds, copying one that the installation made takes milliseconds.
-    if (!existsSync(folder) && existsSync(templateDir())) {
-      await mkdir(dirname(folder), { recursive: true });
-      await cp(templateDir(), folder, { recursive: true });
-    }
+    await copyTemplate(folder).catch(async (error) => {
+      await unlock();
+      throw error;
+    });
     pglite = new PGlite({ dataDir: folder, parsers });
   }
   try {
@@ -131,4 +130,16 @@ async function openPglite(
       await unlock();
     },
   };
+}
+
+/**
+ * Making a database takes seconds, copying one that the installation made takes milliseconds. The folder
+ * appears whole or not at all: half a copy, left by a crash, would be taken for a database.
+ */
+async function copyTemplate(folder: string): Promise<void> {
+  if (existsSync(folder) || !existsSync(templateDir())) return;
+  const unfinished = `${folder}.unfinished`;
+  await rm(unfinished, { recursive: true, force: true });
+  await cp(templateDir(), unfinished, { recursive: true });
+  await rename(unfinished, folder);
 }
