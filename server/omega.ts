@@ -106,6 +106,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
           carriers,
           carrierEvents,
           carrierDeadlineMs: options.carrierDeadlineMs,
+          leaseS: options.leaseS,
         })
       : [];
     await queue.start(jobs);

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
-import { type Refusal, readEmail, readPhone } from '../core/addresses.ts';
-import type { AddressKind, Tx } from '../core/db/index.ts';
+import { type Refusal, readEmail, readPhone, readSenderAddress } from '../core/addresses.ts';
+import type { AddressKind, MessageStatus, Tx } from '../core/db/index.ts';
 import { Fault, notFound } from '../core/fault.ts';
 import type { Draft } from './draft.ts';
 
@@ -21,6 +21,22 @@ export interface SenderFacts {
 export function addressKindOf(channel: string): AddressKind {
   if (channel === 'sms' || channel === 'voice' || channel === 'whatsapp') return 'phone';
   return channel === 'email' ? 'email' : 'other';
+}
+
+/**
+ * Who wrote what a carrier handed us, as it is kept. Banks and shops write from short codes and
+ * names, and a carrier's own number may be one that we would not take from a caller: it is kept as
+ * it came, for a message refused here is lost.
+ */
+export function readCarrierSender(
+  channel: string,
+  address: string,
+  country: string,
+): { ok: true; address: string } | Refusal {
+  if (addressKindOf(channel) !== 'phone') return readClientAddress(channel, address, country);
+  const sender = readSenderAddress('sms', address, country);
+  if (!sender.ok && /^\+?[0-9]{3,18}$/.test(address.trim())) return { ok: true, address: address.trim() };
+  return sender;
 }
 
 /** An address of a client as it is kept: E.164 or lower-case mail. */
@@ -112,4 +128,29 @@ export async function checkReferences(tx: Tx, drafts: Draft[]): Promise<Map<numb
     if (!faults.has(i)) faults.set(i, fault);
   }
   return faults;
+}
+
+/**
+ * The messages that drafts name by a carrier's id and that are there already: the same message of a
+ * carrier is one message, however often it is told, and telling it again makes nothing.
+ */
+export async function findKnown(tx: Tx, drafts: Draft[]): Promise<Map<number, KnownMessage>> {
+  const asked = drafts.flatMap((draft, i) =>
+    draft.providerMessageId === undefined
+      ? []
+      : [{ i, b: draft.businessId, p: draft.provider, id: draft.providerMessageId }],
+  );
+  if (asked.length === 0) return new Map();
+  const { rows } = await sql<KnownMessage & { i: number }>`
+    select w.i, m.message_id, m.conversation_id, m.client_id, m.status
+    from jsonb_to_recordset(${JSON.stringify(asked)}::jsonb) as w(i int, b bigint, p text, id text)
+    join messages m on m.business_id = w.b and m.provider = w.p and m.provider_message_id = w.id`.execute(tx);
+  return new Map(rows.map((row) => [row.i, row]));
+}
+
+export interface KnownMessage {
+  message_id: string;
+  conversation_id: string;
+  client_id: number;
+  status: MessageStatus;
 }

@@ -241,7 +241,10 @@ async function saveMessages(tx: Tx, rows: (LockedMessage & { patch: Patch })[]):
   await sql`
     update messages set status = w.status, provider = coalesce(messages.provider, w.provider),
       provider_message_id = coalesce(messages.provider_message_id,
-        case when w.provider = coalesce(messages.provider, w.provider) then w.provider_message_id end),
+        case when w.provider = coalesce(messages.provider, w.provider) and not exists (
+          select 1 from messages o where o.business_id = w.business_id and o.provider = w.provider
+            and o.provider_message_id = w.provider_message_id and o.message_id <> w.message_id
+        ) then w.provider_message_id end),
       provider_status = coalesce(w.provider_status, messages.provider_status),
       error_code = w.error_code, error_message = w.error_message, reason = w.reason,
       sent_at = coalesce(messages.sent_at, w.sent_at), delivered_at = coalesce(messages.delivered_at, w.delivered_at),

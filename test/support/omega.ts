@@ -105,9 +105,10 @@ export async function startOmega(options: StartOptions = {}): Promise<RunningOme
     },
     settled: () => omega.queue.settled(),
     async tick(ms) {
-      // A jump fires each timer once; a tick would play every poll of an hour.
-      await clock.setTime(clock.now() + ms - 1);
-      await clock.tick(1);
+      // A jump, then each timer that it passed fires once: a tick would play every poll of an hour. They fire at
+      // the new time, not before it, or what is due at that very moment would be missed and waited for for ever.
+      await clock.setTime(clock.now() + ms);
+      await clock.tick(0);
       await omega.queue.settled();
     },
     close: () => omega.close(),

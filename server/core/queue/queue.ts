@@ -1,4 +1,4 @@
-import { EventEmitter, once } from 'node:events';
+import { EventEmitter } from 'node:events';
 import { sql } from 'kysely';
 import { fromKysely, fromPglite, type JobWithMetadata, PgBoss, type Clock as PgBossClock } from 'pg-boss';
 import type { Clock } from '../clock.ts';
@@ -196,6 +196,19 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
     return rows;
   }
 
+  /** Resolves when a batch of this process ends, or after so many milliseconds: others may work on the queue too. */
+  function batchOr(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        activity.off('batch', done);
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      activity.once('batch', done);
+    });
+  }
+
   return {
     async insert(tx, queue, jobs) {
       if (jobs.length === 0) return;
@@ -238,7 +251,7 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
       for (;;) {
         const rows = await depth();
         if (running === 0 && rows.every((row) => row.due === 0 && row.running === 0)) return;
-        await Promise.race([once(activity, 'batch'), new Promise((resolve) => setTimeout(resolve, 10))]);
+        await batchOr(10);
       }
     },
 
