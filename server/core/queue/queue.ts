@@ -15,6 +15,8 @@ export interface JobQueue {
   insert<Data extends object>(tx: Tx, queue: QueueDefinition<Data>, jobs: NewJob<Data>[]): Promise<void>;
   /** Makes the queues and starts the jobs that have a handler. */
   start(handlers: readonly JobHandler[]): Promise<void>;
+  /** Claims no more jobs; those that run go on. What is enqueued still is. */
+  stopFetching(): Promise<void>;
   /** Lets running jobs finish, for `graceMs` at most; what does not is claimed again after its lease. */
   stop(graceMs: number): Promise<void>;
   /** Resolves when no job is due and none runs. For tests, in place of a sleep. */
@@ -241,6 +243,10 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
       }
       if (handlers.length > 0) await workDeadLetters(handlers);
       for (const handler of handlers) await work(handler as unknown as JobHandler<object>);
+    },
+
+    async stopFetching() {
+      await Promise.all(queues.map((queue) => boss.offWork(queue.name, { wait: false })));
     },
 
     async stop(graceMs) {
