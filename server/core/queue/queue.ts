@@ -15,6 +15,8 @@ export interface JobQueue {
   insert<Data extends object>(tx: Tx, queue: QueueDefinition<Data>, jobs: NewJob<Data>[]): Promise<void>;
   /** Makes the queues and starts the jobs that have a handler. */
   start(handlers: readonly JobHandler[]): Promise<void>;
+  /** Claims no more jobs; those that run go on. What is enqueued still is. */
+  stopFetching(): Promise<void>;
   /** Lets running jobs finish, for `graceMs` at most; what does not is claimed again after its lease. */
   stop(graceMs: number): Promise<void>;
   /** Resolves when no job is due and none runs. For tests, in place of a sleep. */
@@ -90,7 +92,14 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
   const boss = new PgBoss({
     ...(database.pglite
       ? { db: fromPglite(database.pglite), backend: 'pglite' as const }
-      : { connectionString: database.url!, max: 6, application_name: 'omega jobs' }),
+      : {
+          connectionString: database.url!,
+          max: 6,
+          application_name: 'omega jobs',
+          // Handed on to `pg`: a fetch from a half-open database must fail, or this worker would fetch no more.
+          keepAlive: true,
+          query_timeout: database.queryTimeoutMs!,
+        }),
     useListenNotify: true,
     schedule: false,
     supervise: options.supervise,
@@ -238,6 +247,10 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
       }
       if (handlers.length > 0) await workDeadLetters(handlers);
       for (const handler of handlers) await work(handler as unknown as JobHandler<object>);
+    },
+
+    async stopFetching() {
+      await Promise.all(queues.map((queue) => boss.offWork(queue.name, { wait: false })));
     },
 
     async stop(graceMs) {
