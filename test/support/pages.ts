@@ -5,7 +5,7 @@ export function withQuery(path: string, query: Record<string, unknown>): string 
   const text = new URLSearchParams(
     Object.entries(query)
       .filter(([, value]) => value !== undefined)
-      .map(([name, value]) => [name, String(value)]),
+      .map(([name, value]): [string, string] => [name, String(value)]),
   ).toString();
   return text ? `${path}?${text}` : path;
 }
