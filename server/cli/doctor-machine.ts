@@ -1,11 +1,11 @@
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { dirname } from 'node:path';
 import type { Config } from '../config.ts';
 import { explain } from './explain.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 import { embeddedExists } from './open-database.ts';
+import { runningOmega, tryPort } from './port.ts';
 import { keptSecret, secretFile } from './secret.ts';
 
 const oldestNode = 24;
@@ -81,31 +81,10 @@ export async function checkSecret(config: Config): Promise<Finding> {
 
 /** Free, or taken by an Omega that runs. */
 export async function checkPort(config: Config): Promise<Finding> {
-  const error = await tryListening(config);
+  const error = await tryPort(config);
   const where = `${config.port} on ${config.host}`;
   if (error === null) return ok('port', `${where} is free`);
   const running = error.code === 'EADDRINUSE' ? await runningOmega(config) : null;
   if (running) return ok('port', `${where} is held by Omega ${running}, which answers`);
   return fail('port', explain(error, config) ?? `${where}: ${error.message}`);
-}
-
-function tryListening({ port, host }: Config): Promise<NodeJS.ErrnoException | null> {
-  return new Promise((resolve) => {
-    const probe = createServer();
-    probe.once('error', resolve);
-    probe.listen(port, host, () => probe.close(() => resolve(null)));
-  });
-}
-
-/** The version of the Omega that answers at the port, or null where it is something else. */
-export async function runningOmega(config: Config): Promise<string | null> {
-  try {
-    const response = await fetch(`${config.localUrl}${config.basePath}/health`, {
-      signal: AbortSignal.timeout(2_000),
-    });
-    const body = (await response.json()) as { status?: string; version?: string };
-    return body.status === 'ok' && body.version ? body.version : null;
-  } catch {
-    return null;
-  }
 }

@@ -1,22 +1,29 @@
-import { type Config, ConfigError } from '../config.ts';
-import { DataDirInUse } from '../core/db/index.ts';
-import { Fault } from '../core/fault.ts';
-import { WrongSecret } from '../secret-fits.ts';
+import type { Config } from '../config.ts';
+import type { Fault } from '../core/fault.ts';
+import { secretFile } from './secret.ts';
+
+/**
+ * Errors whose message is such a sentence. By their names, as their modules would be loaded only to
+ * say that a port is taken.
+ */
+const spoken = new Set(['ConfigError', 'DataDirInUse', 'WrongSecret']);
 
 /**
  * What a person should read in place of a stack, where the cause lies outside the program: one
  * sentence that says what to do. Null where it is a fault of ours.
  */
 export function explain(error: unknown, config: Config | null): string | null {
-  if (error instanceof ConfigError || error instanceof DataDirInUse || error instanceof WrongSecret)
-    return error.message;
-  if (error instanceof Fault && error.status < 500) return error.message;
-  const { code, syscall, path } = (error ?? {}) as NodeJS.ErrnoException;
-  if (!config || !code) return corrupted(error);
-  if (syscall === 'listen' || (syscall === 'getaddrinfo' && config.database.kind !== 'postgres'))
+  if (error instanceof Error && error.name === 'WrongSecret' && config?.dataDir && config.secret === null) {
+    return `The secret in ${secretFile(config.dataDir)} is not the one that the credentials beside it were sealed with: put the file back from a backup.`;
+  }
+  if (error instanceof Error && spoken.has(error.name)) return error.message;
+  if (error instanceof Error && error.name === 'Fault' && (error as Fault).status < 500) return error.message;
+  const { code, syscall, path, hostname } = (error ?? {}) as NodeJS.ErrnoException & { hostname?: string };
+  if (!config || !code) return byItsText(error, config);
+  if (syscall === 'listen' || (syscall === 'getaddrinfo' && hostname === config.host))
     return explainListen(code, config);
   if (config.database.kind === 'postgres') return explainPostgres(code, error, config);
-  if (path !== undefined) return explainFile(code, path);
+  if (path !== undefined) return explainFile(code, config.dataDir ?? path);
   return null;
 }
 
@@ -77,6 +84,8 @@ function explainFile(code: string, path: string): string | null {
       return `Omega may not write to ${path} (${code}): make it writable for this user, or set OMEGA_DATA_DIR to another folder.`;
     case 'ENOSPC':
       return `The disk of ${path} is full (ENOSPC): make room, or set OMEGA_DATA_DIR to a folder on another disk.`;
+    case 'ENOENT':
+      return `${path} cannot be made (ENOENT): set OMEGA_DATA_DIR to a folder that can be.`;
     case 'ENOTDIR':
     case 'EEXIST':
       return `${path} is not a folder (${code}): set OMEGA_DATA_DIR to another.`;
@@ -86,10 +95,13 @@ function explainFile(code: string, path: string): string | null {
 }
 
 /** What tells by its text alone. */
-function corrupted(error: unknown): string | null {
+function byItsText(error: unknown, config: Config | null): string | null {
   const message = messageOf(error);
   if (/timeout exceeded when trying to connect|Connection terminated/.test(message)) {
     return 'The database does not answer: start it, or correct DATABASE_URL.';
+  }
+  if (config?.dataDir && /PGlite failed to initialize/.test(message)) {
+    return `The embedded database in ${config.dataDir} does not open: restore that folder from a backup, or set OMEGA_DATA_DIR to an empty one.`;
   }
   // Kysely's words where the database has a migration that the code does not.
   if (/corrupted migrations|previously executed migration/.test(message)) {

@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { sql } from 'kysely';
 import { type Config, ConfigError } from '../config.ts';
 import type { Database, Db } from '../core/db/index.ts';
 
@@ -33,9 +32,10 @@ export const oldestPostgres = 15;
 
 /** The major version of the database behind the connection. */
 export async function postgresMajor(db: Db): Promise<number> {
-  const { rows } = await sql<{ version: number }>`
-    select current_setting('server_version_num')::int as version`.execute(db);
-  return Math.floor(rows[0]!.version / 10_000);
+  const { version } = await db
+    .selectNoFrom((eb) => eb.fn<string>('current_setting', [eb.val('server_version_num')]).as('version'))
+    .executeTakeFirstOrThrow();
+  return Math.floor(Number(version) / 10_000);
 }
 
 /** Before anything is migrated. @throws ConfigError on an older Postgres */

@@ -4,30 +4,30 @@ import { describe, expect, it } from 'vitest';
 import { run } from './support.ts';
 
 const commands = [
-  ['start'],
-  ['server'],
-  ['worker'],
-  ['migrate'],
-  ['key'],
-  ['key', 'create'],
-  ['key', 'list'],
-  ['key', 'revoke'],
-  ['demo'],
-  ['doctor'],
+  'start',
+  'server',
+  'worker',
+  'migrate',
+  'key',
+  'key create',
+  'key list',
+  'key revoke',
+  'demo',
+  'doctor',
 ];
 
 describe('help', () => {
-  it.concurrent.each(commands)('omega %s %s --help explains itself with an example', async (...words) => {
-    const { code, stdout, stderr } = await run([...words, '--help']);
+  it.concurrent.each(commands)('omega %s --help explains itself with an example', async (command) => {
+    const { code, stdout, stderr } = await run([...command.split(' '), '--help']);
     expect([code, stderr]).toEqual([0, '']);
-    expect(stdout).toContain(`Usage: omega ${words.join(' ')}`);
-    expect(stdout).toMatch(new RegExp(`Examples:\\n(.*\\n)*.*omega ${words.join(' ')}`));
+    expect(stdout).toContain(`Usage: omega ${command}`);
+    expect(stdout).toMatch(new RegExp(`Examples:\\n(.*\\n)*.*omega ${command}`));
   });
 
   it.concurrent('omega --help lists every command and every variable', async () => {
     const { code, stdout } = await run(['--help']);
     expect(code).toBe(0);
-    for (const [command] of commands) expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
+    for (const command of commands) expect(stdout).toMatch(new RegExp(`^  ${command.split(' ')[0]} `, 'm'));
     const config = await readFile(join(import.meta.dirname, '..', '..', 'server', 'config.ts'), 'utf8');
     for (const name of new Set(config.match(/\bOMEGA_[A-Z_]+[A-Z]\b/g))) expect(stdout).toContain(name);
   });

@@ -3,7 +3,8 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { follow, freePort, ready } from './support.ts';
+import { clientOf } from '../support/omega.ts';
+import { curlLines, follow, freePort, ready } from './support.ts';
 
 const launcher = join(import.meta.dirname, '..', '..', 'bin', 'omega.js');
 
@@ -18,35 +19,42 @@ const olderNode = (process.env.PATH ?? '')
     return Number(/^v(\d+)/.exec(version)?.[1]) < 24;
   });
 
-const nodes = [['the Node of the tests', process.execPath] as const].concat(
-  olderNode ? [['an older Node', olderNode] as never] : [],
-);
+const launch = (node: string, args: string[], env: Record<string, string> = {}) =>
+  follow(
+    spawn(node, [launcher, ...args], {
+      env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    }),
+  );
 
-describe.each(nodes)('bin/omega.js on %s', (_, node) => {
-  const launch = (args: string[], env: Record<string, string> = {}) =>
-    follow(
-      spawn(node, [launcher, ...args], {
-        env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
-        stdio: ['ignore', 'pipe', 'pipe'],
-      }),
-    );
+describe('bin/omega.js', () => {
+  const nodes = [process.execPath, ...(olderNode ? [olderNode] : [])];
 
-  it('runs the command line and hands its words and exit code on', async () => {
+  it.each(nodes)('runs the command line on %s, and hands its words and exit code on', async (node) => {
     const text = await readFile(join(import.meta.dirname, '..', '..', 'package.json'), 'utf8');
-    const [good, bad] = await Promise.all([launch(['--version']).ended, launch(['nonsense']).ended]);
+    const [good, bad] = await Promise.all([
+      launch(node, ['--version']).ended,
+      launch(node, ['nonsense']).ended,
+    ]);
     expect(good).toMatchObject({ code: 0, stdout: `${JSON.parse(text).version}\n` });
     expect(bad.code).toBe(1);
     expect(bad.stderr).toContain("unknown command 'nonsense'");
   });
 
-  it('hands SIGTERM on: the server closes cleanly and both end with 0', async () => {
+  it('hands SIGTERM on: Omega closes cleanly and both end with 0; a key from outside holds and is not shown', async () => {
     const port = await freePort();
-    const env = { PORT: String(port), OMEGA_DATA_DIR: 'memory:' };
-    const running = launch(['start', '--no-demo'], env);
+    const key = 'a-platform-key-from-the-vault-4711';
+    const env = { PORT: String(port), OMEGA_DATA_DIR: 'memory:', OMEGA_PLATFORM_KEY: key };
+    const running = launch(olderNode ?? process.execPath, ['start', '--no-demo'], env);
     await running.says(ready);
+    const api = clientOf(`http://127.0.0.1:${port}/omega`, key);
+    const { status } = await api.get('/businesses/1001/conversations');
+    expect(status).toBe(404);
     running.signal('SIGTERM');
-    const { code, stdout } = await running.ended;
+    const { code, stdout, stderr } = await running.ended;
     expect(code).toBe(0);
-    expect(stdout).toContain('stopped');
+    expect(stdout).toContain('"msg":"stopped"');
+    expect(stdout + stderr).not.toContain(key);
+    expect(curlLines(stdout)).toEqual([expect.stringContaining('$OMEGA_PLATFORM_KEY')]);
   });
 });

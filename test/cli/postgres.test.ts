@@ -47,7 +47,6 @@ describe('before the first start on Postgres', () => {
   it.concurrent.each([
     ['nobody listens', (at: URL) => Object.assign(at, { port: '1' }), /does not answer \(ECONNREFUSED\)/],
     ['the password is wrong', (at: URL) => Object.assign(at, { password: 'no' }), /refuses the user or pass/],
-    ['there is no such database', (at: URL) => Object.assign(at, { pathname: '/no' }), /createdb no/],
   ])('where %s, a start says what to do in one sentence', async (_, change, sentence) => {
     const DATABASE_URL = change(new URL(env.DATABASE_URL!)).href;
     const { code, stdout, stderr } = await run(['start'], { ...env, DATABASE_URL });
@@ -137,19 +136,6 @@ describe('server and worker as processes of their own', () => {
     for (const process of [server, worker]) process.signal('SIGTERM');
     expect((await server.ended).code).toBe(0);
     expect((await worker.ended).code).toBe(0);
-  });
-});
-
-describe('a platform key given from outside', () => {
-  it('holds, and is never printed', async () => {
-    const OMEGA_PLATFORM_KEY = 'a-platform-key-from-the-vault-4711';
-    const server = omega(['server'], { ...env, OMEGA_PLATFORM_KEY });
-    await server.says(ready);
-    expect((await clientOf(url, OMEGA_PLATFORM_KEY).get('/business/1001/onboarding')).status).toBe(200);
-    server.signal('SIGINT');
-    const { code, stdout, stderr } = await server.ended;
-    expect(code).toBe(0);
-    expect(stdout + stderr).not.toContain(OMEGA_PLATFORM_KEY);
   });
 });
 

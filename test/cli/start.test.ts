@@ -1,11 +1,13 @@
 import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { Conversation, Message } from '../../contract/index.ts';
 import { clientOf } from '../support/omega.ts';
 import { curlLines, freePort, omega, pasted, type Running, ready, run } from './support.ts';
 
-/** One data folder and port for the life of this file: first start, crash of nothing, second start. */
+/** One data folder and port for the life of this file: a first start, and what comes after it. */
 let folder: string;
 let env: Record<string, string>;
 let url: string;
@@ -69,21 +71,19 @@ describe('a first start on the embedded database', () => {
   it('makes a demo studio in which one client waits unread and every counter is true', async () => {
     const api = clientOf(url, demoKey);
     const { body } = await api.get('/businesses/1001/conversations?limit=100');
-    expect(body.data).toHaveLength(8);
-    const unread = body.data.filter((row: any) => row.unread_count > 0);
-    const waiting = body.data.filter((row: any) => row.waiting_since !== null);
-    expect(unread.map((row: any) => row.client.name)).toEqual(['Carla Rossi']);
-    expect(waiting).toEqual(unread);
-    expect(body.data.filter((row: any) => row.assignee !== null)).toHaveLength(1);
+    const rows: Conversation[] = body.data;
+    expect(rows).toHaveLength(8);
+    const unread = rows.filter((row) => row.unread_count > 0);
+    expect(unread.map((row) => row.client.name)).toEqual(['Carla Rossi']);
+    expect(rows.filter((row) => row.waiting_since !== null)).toEqual(unread);
+    expect(rows.filter((row) => row.assignee !== null)).toHaveLength(1);
 
     const statuses = new Set<string>();
-    for (const row of body.data) {
-      const messages = await api.get(
-        `/businesses/1001/clients/${row.client.client_id}/conversations/${row.conversation_id}/messages?limit=100`,
-      );
-      const texts = messages.body.data;
-      expect(texts.filter((text: any) => text.unread)).toHaveLength(row.unread_count);
-      expect(texts.every((text: any) => Date.parse(text.occurred_at) <= Date.now())).toBe(true);
+    for (const row of rows) {
+      const path = `/businesses/1001/clients/${row.client.client_id}/conversations/${row.conversation_id}/messages`;
+      const texts: Message[] = (await api.get(`${path}?limit=100`)).body.data;
+      expect(texts.filter((text) => text.unread)).toHaveLength(row.unread_count);
+      expect(texts.every((text) => Date.parse(text.occurred_at) <= Date.now())).toBe(true);
       for (const text of texts) statuses.add(text.channel === 'note' ? 'note' : text.status);
     }
     expect([...statuses].sort()).toEqual(['delivered', 'note', 'received', 'suppressed', 'undelivered']);
@@ -103,16 +103,14 @@ describe('a first start on the embedded database', () => {
 describe('beside a running Omega', () => {
   it('a second process on the same folder is refused with one sentence', async () => {
     const { code, stdout, stderr } = await run(['start'], { ...env, PORT: String(await freePort()) });
-    expect(code).toBe(1);
-    expect(stdout).toBe('');
+    expect([code, stdout]).toEqual([1, '']);
     expect(stderr).toMatch(/^omega: Another omega \(process \d+\) is using the data in .+\n$/);
   });
 
-  it('a start on its port is refused with one sentence that names PORT, before any key is shown', async () => {
-    const { code, stdout, stderr } = await run(['start'], { ...env, OMEGA_DATA_DIR: 'memory:' });
-    expect(code).toBe(1);
-    expect(stdout).not.toMatch(/om[pk]_/);
-    expect(stderr).toMatch(/^omega: Port \d+ is taken by another program: .+PORT=\d+\.\n$/);
+  it('a second start on its port is told that Omega runs there', async () => {
+    const { code, stdout, stderr } = await run(['start'], env);
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toMatch(/^omega: Omega \d+\.\d+\.\d+ runs at http:\S+ already: .+PORT.+\n$/);
   });
 
   it('doctor says that the port and the data are held by an Omega that runs', async () => {
@@ -125,9 +123,31 @@ describe('beside a running Omega', () => {
 
 describe('Ctrl-C and starting again', () => {
   it('SIGINT ends it cleanly with 0', async () => {
+    const onboarded = await clientOf(url, platformKey).post('/business/onboard', {
+      business_id: 1002,
+      name: 'Reef Pilates',
+      country: 'US',
+      time_zone: 'America/New_York',
+    });
+    expect(onboarded.status).toBe(202);
     running.signal('SIGINT');
     expect((await running.ended).code).toBe(0);
-    expect(running.stdout()).toContain('stopped');
+    expect(running.stdout()).toContain('"msg":"stopped"');
+  });
+
+  it('a secret that opens nothing of what the database keeps sealed is refused with one sentence', async () => {
+    const { code, stdout, stderr } = await run(['start'], { ...env, OMEGA_SECRET: 'x'.repeat(32) });
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toMatch(/^omega: OMEGA_SECRET is not the one .+\n$/);
+  });
+
+  it('a port that another program holds is told in one sentence that names PORT', async () => {
+    const other = createServer();
+    await new Promise<void>((resolve) => other.listen(Number(env.PORT), '127.0.0.1', resolve));
+    const { code, stdout, stderr } = await run(['start'], env);
+    other.close();
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toMatch(/^omega: Port \d+ is taken by another program: .+PORT=\d+\.\n$/);
   });
 
   it('a second start keeps everything, prints no key, and says how to make another', async () => {
@@ -144,32 +164,15 @@ describe('Ctrl-C and starting again', () => {
 
   it('a second Ctrl-C ends it at once, though a carrier still keeps it waiting', async () => {
     const api = clientOf(url, demoKey);
-    const queued = await api.post('/sms/queue', { to: '+15005550016', content: 'No answer comes to this' });
-    const path = `/businesses/1001/clients/${queued.body.client_id}/conversations/${queued.body.conversation_id}/messages`;
+    const { body } = await api.post('/sms/queue', { to: '+15005550016', content: 'No answer comes to this' });
+    const path = `/businesses/1001/clients/${body.client_id}/conversations/${body.conversation_id}/messages`;
     await vi.waitFor(async () => expect((await api.get(path)).body.data[0].attempts).toBe(1), 10_000);
     // A launcher may pass one press on twice within moments, so only a later signal is a second one.
     const presses = setInterval(() => running.signal('SIGINT'), 50);
     const { code, stdout } = await running.ended;
     clearInterval(presses);
     expect(code).toBe(130);
-    expect(stdout).toContain('stopping');
-    expect(stdout).not.toContain('stopped');
-  });
-
-  it('a start after that takes the folder over, and refuses a secret that opens nothing of it', async () => {
-    running = omega(['start'], env);
-    await running.says(ready);
-    const onboarded = await clientOf(url, platformKey).post('/business/onboard', {
-      business_id: 1002,
-      name: 'Reef Pilates',
-      country: 'US',
-      time_zone: 'America/New_York',
-    });
-    expect(onboarded.status).toBe(202);
-    running.signal('SIGTERM');
-    expect((await running.ended).code).toBe(0);
-    const { code, stderr } = await run(['start'], { ...env, OMEGA_SECRET: 'x'.repeat(32) });
-    expect(code).toBe(1);
-    expect(stderr).toMatch(/^omega: OMEGA_SECRET is not the one .+\n$/);
+    expect(stdout).toContain('"msg":"stopping');
+    expect(stdout).not.toContain('"msg":"stopped"');
   });
 });

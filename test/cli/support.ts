@@ -2,6 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import type { Answer } from '../support/omega.ts';
 
 export const mainProgram = join(import.meta.dirname, '..', '..', 'server', 'main.ts');
 
@@ -96,7 +97,7 @@ const hasCurl = (() => {
  *
  * @returns the JSON that was answered
  */
-export async function pasted(line: string): Promise<any> {
+export async function pasted(line: string): Promise<Answer['body']> {
   if (hasCurl) {
     const { code, stdout, stderr } = await follow(
       spawn('sh', ['-c', line], { stdio: ['ignore', 'pipe', 'pipe'] }),
