@@ -182,7 +182,7 @@ function addJsonParser(http: FastifyInstance): void {
       done(new Fault('invalid_encoding', 'The body is not valid UTF-8. Send JSON in UTF-8.'));
       return;
     }
-    parse(request, text, done);
+    void parse(request, text, done);
   });
 }
 
