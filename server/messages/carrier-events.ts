@@ -148,14 +148,23 @@ export function createCarrierEvents(options: {
     async resume() {
       const before = new Date(now().getTime() - resumeAfterMs);
       const { rows } = await sql<{ carrier_event_id: string; payload: CarrierEvent }>`
-        select e.carrier_event_id, e.payload from carrier_events e
-        where (e.state = 'kept' and e.received_at < ${before})
-          or (e.state = 'parked' and (
-            exists (select 1 from attempts a where a.provider = e.provider
-              and a.provider_message_id = e.provider_message_id and a.business_id = e.business_id)
-            or exists (select 1 from messages m where m.business_id = e.business_id and m.provider = e.provider
-              and m.provider_message_id = e.provider_message_id)))
-        order by e.tries, e.received_at limit 200`.execute(db);
+        with left_behind as (
+          select carrier_event_id, payload, tries, received_at from carrier_events
+          where state = 'kept' and received_at < ${before}
+          union all
+          -- Looked up one by one: as an \`exists\` it would read every attempt there is into a hash.
+          select e.carrier_event_id, e.payload, e.tries, e.received_at from carrier_events e
+          cross join lateral (
+            select 1 from attempts a where a.provider = e.provider
+              and a.provider_message_id = e.provider_message_id and a.business_id = e.business_id
+            union all
+            select 1 from messages m where m.business_id = e.business_id and m.provider = e.provider
+              and m.provider_message_id = e.provider_message_id
+            limit 1
+          ) its_message
+          where e.state = 'parked'
+        )
+        select carrier_event_id, payload from left_behind order by tries, received_at limit 200`.execute(db);
       for (const row of rows) await applyOrCount(row.carrier_event_id, row.payload);
       return rows.length;
     },
