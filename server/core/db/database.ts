@@ -1,5 +1,5 @@
-import { existsSync } from 'node:fs';
-import { cp, mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { cpSync, existsSync } from 'node:fs';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PGlite, types as pgliteTypes } from '@electric-sql/pglite';
 import { Kysely, PGliteDialect, PostgresDialect, type Transaction } from 'kysely';
@@ -140,6 +140,7 @@ async function copyTemplate(folder: string): Promise<void> {
   if (existsSync(folder) || !existsSync(templateDir())) return;
   const unfinished = `${folder}.unfinished`;
   await rm(unfinished, { recursive: true, force: true });
-  await cp(templateDir(), unfinished, { recursive: true });
+  // Nothing else runs yet: all at once is several times as fast as file by file between other work.
+  cpSync(templateDir(), unfinished, { recursive: true });
   await rename(unfinished, folder);
 }

@@ -49,7 +49,13 @@ export async function registerDocs(
     routePrefix: '/docs',
     configuration: {
       url: `${options.basePath}/openapi.json`,
-      title: 'Omega API',
+      pageTitle: 'Omega API',
+      defaultOpenAllTags: true,
+      // Offers of others' services that need the internet.
+      agent: { disabled: true },
+      mcp: { disabled: true },
+      hideClientButton: true,
+      showDeveloperTools: 'never',
       // The page must work on a machine without the internet.
       withDefaultFonts: false,
       telemetry: false,
