@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { adoptPlatformKey, allScopes, createKey } from '../access/index.ts';
 import { type Config, ConfigError } from '../config.ts';
-import { type Db, inTransaction } from '../core/db/index.ts';
+import { type Db, inTransaction, isUniqueViolation } from '../core/db/index.ts';
 import { hashOfToken } from '../core/secrets.ts';
 
 /**
@@ -13,7 +13,7 @@ import { hashOfToken } from '../core/secrets.ts';
 export async function firstPlatformKey(db: Db, config: Config): Promise<string | null> {
   const now = new Date();
   if (config.platformKey !== null) {
-    await adoptPlatformKey(db, config.platformKey, now);
+    await adopt(db, config.platformKey, now);
     await mustHold(db, config.platformKey);
     return null;
   }
@@ -31,6 +31,16 @@ export async function firstPlatformKey(db: Db, config: Config): Promise<string |
     const { key } = await createKey(tx, { businessId: null, name: 'first start', scopes: allScopes, now });
     return key;
   });
+}
+
+async function adopt(db: Db, given: string, now: Date): Promise<void> {
+  try {
+    await adoptPlatformKey(db, given, now);
+  } catch (error) {
+    // Another process adopts the same key at this moment; a second look finds what it wrote.
+    if (!isUniqueViolation(error)) throw error;
+    await adoptPlatformKey(db, given, now);
+  }
 }
 
 async function mustHold(db: Db, given: string): Promise<void> {

@@ -3,6 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { listKeys, revokeKey } from '../../server/access/index.ts';
+import { firstPlatformKey } from '../../server/cli/platform-key.ts';
+import { type Config, readConfig } from '../../server/config.ts';
+import { type Database, migrate, openDatabase } from '../../server/core/db/index.ts';
 import { lotus } from '../support/lotus.ts';
 import { clientOf, testSecret } from '../support/omega.ts';
 import { startPostgres, type TestPostgres } from '../support/postgres.ts';
@@ -54,6 +58,42 @@ describe('before the first start on Postgres', () => {
     expect(stderr).toMatch(/^omega: .+\n$/);
     expect(stderr).toMatch(sentence);
     expect(stderr).not.toContain(new URL(DATABASE_URL).password);
+  });
+});
+
+describe('processes that start at the same moment', () => {
+  let database: Database;
+
+  beforeAll(async () => {
+    const url = await postgres.createDatabase('first_starts');
+    database = await openDatabase({ kind: 'postgres', url, poolSize: 8 }, () => undefined);
+    await migrate(database.db);
+  });
+
+  afterAll(async () => {
+    await database?.close();
+  });
+
+  const together = (config: Config) =>
+    Promise.all(Array.from({ length: 8 }, () => firstPlatformKey(database.db, config)));
+
+  it('make one platform key between them, and one of them shows it', async () => {
+    const shown = (await together(readConfig({}, false))).filter((key) => key !== null);
+    expect(shown).toHaveLength(1);
+    expect(await listKeys(database.db)).toHaveLength(1);
+  });
+
+  it('all take the platform key that is given from outside', async () => {
+    const given = readConfig({ OMEGA_PLATFORM_KEY: 'a-platform-key-from-the-vault-4711' }, false);
+    expect(await together(given)).toEqual(Array(8).fill(null));
+    expect(await listKeys(database.db)).toHaveLength(2);
+  });
+
+  it('refuse a given key that was revoked', async () => {
+    const given = readConfig({ OMEGA_PLATFORM_KEY: 'a-platform-key-from-the-vault-4711' }, false);
+    const [, key] = await listKeys(database.db);
+    await revokeKey(database.db, key!.key_id, new Date());
+    await expect(firstPlatformKey(database.db, given)).rejects.toThrow('OMEGA_PLATFORM_KEY was revoked');
   });
 });
 
