@@ -42,6 +42,13 @@ export interface Database {
 /** Longer than the server's own `statement_timeout`, so that a slow statement is told from a dead server. */
 const defaultQueryTimeoutMs = 20_000;
 
+/**
+ * What a page read out of order costs the planner, beside 1 in order. Its default of 4 is a turning
+ * disk's, and it takes 100 rows for granted in every list that a statement is given as JSON: together
+ * they made one text in 20,000 conversations read all of them (45 ms; an index takes 1).
+ */
+const randomPageCost = 1.1;
+
 /** Ids up to 2^53-1 and counts: numbers, not text (int8 is oid 20). */
 const int8Oid = 20;
 
@@ -75,7 +82,7 @@ function openPostgres(
     idleTimeoutMillis: 30_000,
     query_timeout: queryTimeoutMs,
     // A statement or lock that takes longer is a fault: the caller gets 503 or 409 and may repeat.
-    options: `-c statement_timeout=15000 -c lock_timeout=${lockTimeoutMs} -c idle_in_transaction_session_timeout=30000 -c timezone=UTC`,
+    options: `-c statement_timeout=15000 -c lock_timeout=${lockTimeoutMs} -c idle_in_transaction_session_timeout=30000 -c timezone=UTC -c random_page_cost=${randomPageCost}`,
     types: {
       getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
         oid === int8Oid
@@ -114,6 +121,7 @@ async function openPglite(
   }
   try {
     await pglite.waitReady;
+    await pglite.exec(`set random_page_cost = ${randomPageCost}`);
   } catch (error) {
     await unlock();
     throw error;
