@@ -265,3 +265,140 @@ export const addNote = operation({
     },
   },
 });
+
+const FilterOption = Type.Object({
+  value: Type.String({ description: 'What to send as the filter.' }),
+  label: Type.String(),
+  count: Type.String({ description: 'How many conversations it would show: `0` to `99`, or `99+`.' }),
+});
+
+export const getConversationFilters = operation({
+  id: 'getConversationFilters',
+  method: 'GET',
+  path: '/businesses/{business_id}/conversations/filters',
+  tag: 'businesses',
+  summary: 'Get available conversation filters',
+  description:
+    'Each filter of the list with its options and how many conversations each would show, counted to 99. By channel, the 2,000 most recently active are counted. Of staff and locations, the first 100 by name.',
+  auth: 'read',
+  bucket: 'read',
+  input: { params: ofBusiness },
+  output: {
+    200: Type.Object({
+      filters: Type.Array(
+        Type.Object({
+          name: OneOf(['status', 'assignee', 'channel', 'location_id', 'unread', 'waiting']),
+          options: Type.Array(FilterOption),
+        }),
+      ),
+      sorts: Type.Array(OneOf(['newest', 'longest_waiting'])),
+    }),
+  },
+  errors: ['not_found'],
+  example: {
+    params: { business_id: 1001 },
+    status: 200,
+    answer: {
+      filters: [
+        {
+          name: 'status',
+          options: [
+            { value: 'open', label: 'Open', count: '99+' },
+            { value: 'pending', label: 'Pending', count: '4' },
+            { value: 'snoozed', label: 'Snoozed', count: '0' },
+            { value: 'closed', label: 'Closed', count: '99+' },
+          ],
+        },
+        { name: 'assignee', options: [{ value: 'unassigned', label: 'Unassigned', count: '7' }] },
+      ],
+      sorts: ['newest', 'longest_waiting'],
+    },
+  },
+});
+
+export const assignConversation = operation({
+  id: 'assignConversation',
+  method: 'POST',
+  path: '/businesses/{business_id}/clients/{client_id}/conversations/{conversation_id}/assign',
+  tag: 'businesses',
+  summary: 'Assign a client conversation to a staff member',
+  description:
+    "To an active staff member of the business who works at the conversation's location, where it has one; `null` takes it from whoever has it.",
+  auth: 'send',
+  bucket: 'send',
+  input: {
+    params: ofConversation,
+    body: Exactly({
+      staff_id: Type.Union([StaffId, Type.Null()]),
+      request_id: Type.Optional(RequestId),
+    }),
+  },
+  output: { 200: Conversation },
+  errors: ['not_found'],
+  example: { params: ids, body: { staff_id: 12345 }, status: 200, answer: exampleConversation },
+});
+
+export const setConversationStatus = operation({
+  id: 'setConversationStatus',
+  method: 'POST',
+  path: '/businesses/{business_id}/clients/{client_id}/conversations/{conversation_id}/status',
+  tag: 'businesses',
+  summary: 'Update client conversation status',
+  description:
+    '`snoozed` takes `snoozed_until` and opens again by itself then. Closing ends the waiting. One that is closed opens again only while the client has no other open one (409).',
+  auth: 'send',
+  bucket: 'send',
+  input: {
+    params: ofConversation,
+    body: Exactly({
+      status: ConversationStatus,
+      snoozed_until: Type.Optional(Time('When it opens again; at most a year ahead.')),
+      request_id: Type.Optional(RequestId),
+    }),
+  },
+  output: { 200: Conversation },
+  errors: ['not_found', 'conflict'],
+  example: {
+    params: ids,
+    body: { status: 'snoozed', snoozed_until: '2026-11-23T14:00:00.000Z' },
+    status: 200,
+    answer: { ...exampleConversation, status: 'snoozed', snoozed_until: '2026-11-23T14:00:00.000Z' },
+  },
+});
+
+export const markMessagesRead = operation({
+  id: 'markMessagesRead',
+  method: 'POST',
+  path: '/businesses/{business_id}/clients/{client_id}/conversations/{conversation_id}/messages/read',
+  tag: 'businesses',
+  summary: 'Update read status of messages using filters',
+  description:
+    "Marks the client's messages read by staff, or unread again. The filters narrow together; without any, `read: true` takes them all, `read: false` needs one.",
+  auth: 'send',
+  bucket: 'send',
+  input: {
+    params: ofConversation,
+    body: Exactly({
+      read: Type.Boolean(),
+      message_ids: Type.Optional(Type.Array(MessageId, { minItems: 1, maxItems: 1000 })),
+      up_to_message_id: Type.Optional(MessageId),
+      channel: Type.Optional(Channel),
+      direction: Type.Optional(Direction),
+      before: Type.Optional(Time('Only what happened before then.')),
+      request_id: Type.Optional(RequestId),
+    }),
+  },
+  output: {
+    200: Type.Object({
+      updated: Type.Integer({ description: 'How many messages changed.' }),
+      unread_count: Type.Integer({ description: 'How many are unread now.' }),
+    }),
+  },
+  errors: ['not_found'],
+  example: {
+    params: ids,
+    body: { read: true, up_to_message_id: message_id },
+    status: 200,
+    answer: { updated: 3, unread_count: 0 },
+  },
+});

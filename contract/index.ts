@@ -3,10 +3,12 @@ import * as authentication from './authentication.ts';
 import * as business from './business.ts';
 import * as conversations from './conversations.ts';
 import * as health from './health.ts';
+import * as locations from './locations.ts';
 import type { Operation } from './operation.ts';
 import * as session from './session.ts';
 import * as simulator from './simulator.ts';
 import * as sms from './sms.ts';
+import * as staffs from './staffs.ts';
 
 export const contract = {
   getHealth: health.getHealth,
@@ -22,6 +24,13 @@ export const contract = {
   createConversation: conversations.createConversation,
   listMessages: conversations.listMessages,
   addNote: conversations.addNote,
+  getConversationFilters: conversations.getConversationFilters,
+  assignConversation: conversations.assignConversation,
+  setConversationStatus: conversations.setConversationStatus,
+  markMessagesRead: conversations.markMessagesRead,
+  listLocations: locations.listLocations,
+  listStaffs: staffs.listStaffs,
+  getStaff: staffs.getStaff,
   simulateInbound: simulator.simulateInbound,
 } as const satisfies Record<string, Operation>;
 
@@ -36,6 +45,7 @@ export const tags: Record<string, string> = {
   session: 'End them.',
   sms: 'Texts: send, record, update.',
   businesses: 'Conversations, and what staff do in them.',
+  'business-staffs': 'The people who answer.',
   simulator: 'A carrier to try everything with, no account needed.',
 };
 

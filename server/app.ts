@@ -27,7 +27,7 @@ export function allRoutes(parts: AppParts): Binding[] {
     ...healthRoutes(parts),
     ...accessRoutes(parts),
     ...businessRoutes(parts),
-    ...conversationRoutes(parts.cursors),
+    ...conversationRoutes(parts),
     ...messageRoutes(parts),
     ...simulatorRoutes({ intake: parts.intake, enabled: parts.simulator }),
   ];

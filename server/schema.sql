@@ -282,6 +282,7 @@ CREATE TABLE public.staffs (
     active boolean DEFAULT true NOT NULL,
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
+    last_seen_at timestamp with time zone,
     CONSTRAINT staffs_role_check CHECK ((role = ANY (ARRAY['manager'::text, 'staff'::text])))
 );
 
@@ -381,6 +382,10 @@ CREATE INDEX conversations_by_assignee ON public.conversations USING btree (busi
 
 CREATE INDEX conversations_by_client ON public.conversations USING btree (business_id, client_id, created_at DESC);
 
+CREATE INDEX conversations_by_location ON public.conversations USING btree (business_id, location_id, last_activity_at DESC, conversation_id DESC);
+
+CREATE INDEX conversations_by_status ON public.conversations USING btree (business_id, status, last_activity_at DESC, conversation_id DESC);
+
 CREATE INDEX conversations_newest ON public.conversations USING btree (business_id, last_activity_at DESC, conversation_id DESC);
 
 CREATE UNIQUE INDEX conversations_one_open ON public.conversations USING btree (business_id, client_id) WHERE (status <> 'closed'::text);
@@ -402,6 +407,10 @@ CREATE INDEX requests_by_age ON public.requests USING btree (created_at);
 CREATE INDEX senders_by_address ON public.senders USING btree (address, channel);
 
 CREATE INDEX simulator_messages_listing ON public.simulator_messages USING btree (business_id, to_address, accepted_at);
+
+CREATE INDEX staff_locations_by_location ON public.staff_locations USING btree (business_id, location_id, staff_id);
+
+CREATE INDEX staffs_by_name ON public.staffs USING btree (business_id, lower(name), staff_id);
 
 ALTER TABLE ONLY public.addresses
     ADD CONSTRAINT addresses_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);

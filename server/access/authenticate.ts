@@ -4,7 +4,7 @@ import type { Clock } from '../core/clock.ts';
 import type { Db } from '../core/db/index.ts';
 import type { Caller } from '../core/http/index.ts';
 import { findKey, noteKeyUse } from './keys.ts';
-import { findSession, sessionCookie } from './sessions.ts';
+import { findSession, noteStaffSeen, sessionCookie } from './sessions.ts';
 
 /** What a session may do follows from the role. */
 const scopesOfRole: Record<'manager' | 'staff', readonly Scope[]> = {
@@ -52,6 +52,7 @@ export function createAuthenticate(db: Db, clock: Clock) {
     if (token.length > longestCredential) return null;
     const row = await findSession(db, token, now);
     if (!row) return null;
+    await noteStaffSeen(db, row, now);
     return {
       kind: 'session',
       businessId: row.business_id,

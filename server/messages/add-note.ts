@@ -1,4 +1,4 @@
-import { lockConversations, noteMessage, saveConversations } from '../conversations/index.ts';
+import { lockConversation, noteMessage, saveConversations } from '../conversations/index.ts';
 import type { Tx } from '../core/db/index.ts';
 import { recordEvents } from '../core/events/index.ts';
 import { notFound } from '../core/fault.ts';
@@ -21,8 +21,7 @@ export interface NewNote {
  */
 export async function addNote(tx: Tx, now: Date, note: NewNote): Promise<string> {
   const { businessId, conversationId } = note;
-  const conversation = (await lockConversations(tx, [{ businessId, conversationId }])).get(conversationId);
-  if (!conversation || conversation.client_id !== note.clientId) throw notFound('conversation');
+  const conversation = await lockConversation(tx, businessId, note.clientId, conversationId);
   if (note.sentBy !== null) {
     const staff = await tx
       .selectFrom('staffs')

@@ -15,6 +15,7 @@ import {
 import { addNote } from './add-note.ts';
 import type { Draft, Written } from './draft.ts';
 import type { Intake, Submission } from './intake.ts';
+import { markMessagesRead } from './mark-read.ts';
 import { presentMessage } from './present.ts';
 import { findMessageId, listMessages, type MessageFilters } from './queries.ts';
 import { applyReports } from './report.ts';
@@ -127,6 +128,22 @@ export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Bi
         next_cursor: page.next_cursor,
         has_more: page.has_more,
       });
+    }),
+
+    write('markMessagesRead', async (tx, { businessId, params, body, now, origin }) => {
+      const { updated, unreadCount } = await markMessagesRead(tx, now, {
+        businessId,
+        clientId: params.client_id,
+        conversationId: params.conversation_id,
+        read: body.read,
+        messageIds: body.message_ids,
+        upToMessageId: body.up_to_message_id,
+        channel: body.channel,
+        direction: body.direction,
+        before: body.before === undefined ? undefined : new Date(body.before),
+        by: origin,
+      });
+      return answer(200, { updated, unread_count: unreadCount });
     }),
 
     write('addNote', async (tx, { businessId, params, body, caller, requestId, now, origin }) => {

@@ -33,6 +33,7 @@ export interface Tables {
     phone: string | null;
     role: 'manager' | 'staff';
     active: Generated<boolean>;
+    last_seen_at: Date | null;
   };
   staff_locations: { business_id: number; staff_id: number; location_id: number };
   senders: Dated & {

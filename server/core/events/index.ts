@@ -21,6 +21,8 @@ export type EventType =
   | 'consent.granted'
   | 'consent.revoked'
   | 'conversation.created'
+  | 'conversation.assigned'
+  | 'conversation.read'
   | 'conversation.status_changed'
   | 'message.received'
   | 'message.recorded'

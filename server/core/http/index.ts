@@ -1,6 +1,6 @@
 export { answer, type Binding, type Call, type OwnCall, own, read, write } from './bindings.ts';
 export { businessOf, type Caller, type Origin, originOf } from './caller.ts';
-export { type Cursors, createCursors, pageOf } from './cursor.ts';
+export { type Cursors, cappedCount, createCursors, mostCounted, pageOf } from './cursor.ts';
 export { defaultLimits, type Limits } from './limits.ts';
 export {
   claimRequests,
