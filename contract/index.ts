@@ -1,6 +1,7 @@
 /** The whole API as rows. A tag's operations stand in its file; this list is all there is. */
 import * as authentication from './authentication.ts';
 import * as business from './business.ts';
+import * as consents from './consents.ts';
 import * as conversations from './conversations.ts';
 import * as health from './health.ts';
 import * as locations from './locations.ts';
@@ -31,6 +32,8 @@ export const contract = {
   listLocations: locations.listLocations,
   listStaffs: staffs.listStaffs,
   getStaff: staffs.getStaff,
+  listConsents: consents.listConsents,
+  recordConsent: consents.recordConsent,
   simulateInbound: simulator.simulateInbound,
 } as const satisfies Record<string, Operation>;
 
@@ -46,6 +49,7 @@ export const tags: Record<string, string> = {
   sms: 'Texts: send, record, update.',
   businesses: 'Conversations, and what staff do in them.',
   'business-staffs': 'The people who answer.',
+  consents: 'What clients allowed and refused, with the evidence.',
   simulator: 'A carrier to try everything with, no account needed.',
 };
 

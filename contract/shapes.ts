@@ -69,7 +69,8 @@ export const conversationStatuses = ['open', 'pending', 'snoozed', 'closed'] as 
 export const ConversationStatus = OneOf(conversationStatuses);
 
 export const Category = OneOf(['transactional', 'marketing'], {
-  description: 'Marketing needs a wider consent and keeps quiet hours. `transactional` unless told.',
+  description:
+    'Marketing can be refused apart from the rest, and keeps quiet hours (21:00 to 08:00 where the client is). `transactional` unless told.',
 });
 
 /** Free data of the host's, kept and given back: at most 50 keys. */

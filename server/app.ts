@@ -1,5 +1,6 @@
 import { accessRoutes } from './access/index.ts';
 import { businessRoutes } from './businesses/index.ts';
+import { consentRoutes } from './clients/index.ts';
 import { conversationRoutes } from './conversations/index.ts';
 import type { Database } from './core/db/index.ts';
 import type { Binding, Cursors } from './core/http/index.ts';
@@ -27,6 +28,7 @@ export function allRoutes(parts: AppParts): Binding[] {
     ...healthRoutes(parts),
     ...accessRoutes(parts),
     ...businessRoutes(parts),
+    ...consentRoutes(parts),
     ...conversationRoutes(parts),
     ...messageRoutes(parts),
     ...simulatorRoutes({ intake: parts.intake, enabled: parts.simulator }),

@@ -378,6 +378,10 @@ CREATE INDEX clients_by_name ON public.clients USING btree (business_id, lower(n
 
 CREATE INDEX consents_latest ON public.consents USING btree (business_id, channel, address, created_at DESC, consent_id DESC);
 
+CREATE INDEX consents_newest ON public.consents USING btree (business_id, created_at DESC, consent_id DESC);
+
+CREATE INDEX consents_of_client ON public.consents USING btree (business_id, client_id, created_at DESC, consent_id DESC) WHERE (client_id IS NOT NULL);
+
 CREATE INDEX conversations_by_assignee ON public.conversations USING btree (business_id, assignee_staff_id, last_activity_at DESC, conversation_id DESC);
 
 CREATE INDEX conversations_by_client ON public.conversations USING btree (business_id, client_id, created_at DESC);
@@ -393,6 +397,8 @@ CREATE UNIQUE INDEX conversations_one_open ON public.conversations USING btree (
 CREATE INDEX conversations_unread ON public.conversations USING btree (business_id, last_activity_at DESC, conversation_id DESC) WHERE (unread_count > 0);
 
 CREATE INDEX conversations_waiting ON public.conversations USING btree (business_id, waiting_since, conversation_id) WHERE (waiting_since IS NOT NULL);
+
+CREATE INDEX messages_about ON public.messages USING btree (business_id, conversation_id, occurred_at DESC) WHERE ((external_ref IS NOT NULL) AND (direction = 'outbound'::text));
 
 CREATE UNIQUE INDEX messages_by_provider_id ON public.messages USING btree (business_id, provider, provider_message_id) WHERE (provider_message_id IS NOT NULL);
 

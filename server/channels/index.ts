@@ -7,5 +7,5 @@ export type {
   SendOutcome,
 } from './carrier.ts';
 export { canonicalReasons, explain, explainFailure, type Reason, retryDelayMs } from './reasons.ts';
-export { readKeyword } from './sms/keywords.ts';
+export { answeredByCarrier, type Keyword, readKeyword } from './sms/keywords.ts';
 export { countSegments } from './sms/segments.ts';

@@ -28,15 +28,16 @@ export interface ConsentVerdict {
   entry: { consent_id: string; state: 'granted' | 'revoked'; source: string; at: string } | null;
 }
 
-/** Appends to the ledger; nothing in it is ever changed. */
-export async function writeConsents(tx: Tx, now: Date, entries: ConsentEntry[]): Promise<void> {
-  if (entries.length === 0) return;
+/** Appends to the ledger; nothing in it is ever changed. @returns the entries' ids, in their order */
+export async function writeConsents(tx: Tx, now: Date, entries: ConsentEntry[]): Promise<string[]> {
+  if (entries.length === 0) return [];
+  const ids = entries.map(() => newId());
   await tx
     .insertInto('consents')
     .values(
-      entries.map((entry) => ({
+      entries.map((entry, i) => ({
         business_id: entry.businessId,
-        consent_id: newId(),
+        consent_id: ids[i]!,
         channel: entry.channel,
         address: entry.address,
         category: entry.category,
@@ -48,11 +49,23 @@ export async function writeConsents(tx: Tx, now: Date, entries: ConsentEntry[]):
       })),
     )
     .execute();
+  return ids;
+}
+
+interface LatestEntry {
+  i: number;
+  consent_id: string;
+  category: 'transactional' | 'marketing' | 'all';
+  state: 'granted' | 'revoked';
+  source: string;
+  created_at: Date;
 }
 
 /**
- * The verdict for each question, in one statement. The latest entry about the category, or about
- * all, decides; where there is none, a message may go.
+ * The verdict for each question, in one statement. A withdrawal of everything (STOP) holds until
+ * everything is granted again (START): a newer grant of one category does not lift it, for the
+ * carrier's own block would stand. Beside that the latest entry about the category decides. Where
+ * nobody ever said anything, a message may go.
  */
 export async function consentVerdicts(tx: Tx | Db, questions: ConsentQuestion[]): Promise<ConsentVerdict[]> {
   if (questions.length === 0) return [];
@@ -63,30 +76,34 @@ export async function consentVerdicts(tx: Tx | Db, questions: ConsentQuestion[])
     a: question.address,
     cat: question.category,
   }));
-  const { rows } = await sql<{
-    i: number;
-    consent_id: string;
-    state: 'granted' | 'revoked';
-    source: string;
-    created_at: Date;
-  }>`
+  const { rows } = await sql<LatestEntry>`
     select q.i, latest.* from jsonb_to_recordset(${JSON.stringify(asked)}::jsonb) as q(i int, b bigint, ch text, a text, cat text)
     cross join lateral (
-      select consent_id, state, source, created_at from consents
-      where business_id = q.b and channel = q.ch and address = q.a and category in ('all', q.cat)
-      order by created_at desc, consent_id desc limit 1
+      (select consent_id, category, state, source, created_at from consents
+        where business_id = q.b and channel = q.ch and address = q.a and category = 'all'
+        order by created_at desc, consent_id desc limit 1)
+      union all
+      (select consent_id, category, state, source, created_at from consents
+        where business_id = q.b and channel = q.ch and address = q.a and category = q.cat
+        order by created_at desc, consent_id desc limit 1)
     ) latest`.execute(tx);
-  const verdicts: ConsentVerdict[] = questions.map(() => ({ allowed: true, entry: null }));
-  for (const row of rows) {
-    verdicts[row.i] = {
-      allowed: row.state === 'granted',
-      entry: {
-        consent_id: row.consent_id,
-        state: row.state,
-        source: row.source,
-        at: row.created_at.toISOString(),
-      },
-    };
-  }
-  return verdicts;
+  return questions.map((_, i) => verdictOf(rows.filter((row) => row.i === i)));
+}
+
+/** The rule itself, of the latest entry about everything and the latest about the category. */
+export function verdictOf(latest: Omit<LatestEntry, 'i'>[]): ConsentVerdict {
+  const ofAll = latest.find((entry) => entry.category === 'all');
+  const ofCategory = latest.find((entry) => entry.category !== 'all');
+  const newest =
+    ofAll && ofCategory
+      ? ofCategory.created_at.getTime() > ofAll.created_at.getTime() ||
+        (ofCategory.created_at.getTime() === ofAll.created_at.getTime() &&
+          ofCategory.consent_id > ofAll.consent_id)
+        ? ofCategory
+        : ofAll
+      : (ofAll ?? ofCategory);
+  const decisive = ofAll?.state === 'revoked' ? ofAll : newest;
+  if (!decisive) return { allowed: true, entry: null };
+  const { consent_id, state, source, created_at } = decisive;
+  return { allowed: state === 'granted', entry: { consent_id, state, source, at: created_at.toISOString() } };
 }

@@ -1,6 +1,11 @@
-import { lockConversation, noteMessage, saveConversations } from '../conversations/index.ts';
+import {
+  type LockedConversation,
+  lockConversation,
+  noteMessage,
+  saveConversations,
+} from '../conversations/index.ts';
 import type { Tx } from '../core/db/index.ts';
-import { recordEvents } from '../core/events/index.ts';
+import { type NewEvent, recordEvents } from '../core/events/index.ts';
 import { notFound } from '../core/fault.ts';
 import type { Origin } from '../core/http/index.ts';
 import { newId } from '../core/ids.ts';
@@ -31,14 +36,34 @@ export async function addNote(tx: Tx, now: Date, note: NewNote): Promise<string>
       .executeTakeFirst();
     if (!staff) throw notFound('staff member', 'Check sent_by.');
   }
+  const messageId = await insertNote(tx, now, conversation, { ...note, senderType: 'staff' });
+  await saveConversations(tx, now, [conversation]);
+  await recordEvents(tx, now, [noteAdded(conversation, messageId, note.sentBy, note.by)]);
+  return messageId;
+}
+
+export interface NoteText {
+  content: string;
+  sentBy: number | null;
+  senderType: 'staff' | 'automation';
+  requestId: string | null;
+}
+
+/** Writes the note's row and notes it in the locked conversation, which the caller saves. */
+export async function insertNote(
+  tx: Tx,
+  now: Date,
+  conversation: LockedConversation,
+  note: NoteText,
+): Promise<string> {
   const messageId = newId();
   await tx
     .insertInto('messages')
     .values({
-      business_id: businessId,
+      business_id: conversation.business_id,
       message_id: messageId,
-      conversation_id: conversationId,
-      client_id: note.clientId,
+      conversation_id: conversation.conversation_id,
+      client_id: conversation.client_id,
       channel: 'note',
       direction: 'internal',
       status: 'received',
@@ -46,7 +71,7 @@ export async function addNote(tx: Tx, now: Date, note: NewNote): Promise<string>
       media_urls: '[]',
       metadata: '{}',
       sent_by: note.sentBy,
-      sender_type: 'staff',
+      sender_type: note.senderType,
       location_id: conversation.location_id,
       request_id: note.requestId,
       occurred_at: now,
@@ -57,23 +82,24 @@ export async function addNote(tx: Tx, now: Date, note: NewNote): Promise<string>
     messageId,
     channel: 'note',
     direction: 'internal',
-    senderType: 'staff',
+    senderType: note.senderType,
     occurredAt: now,
     unread: false,
   });
-  await saveConversations(tx, now, [conversation]);
-  await recordEvents(tx, now, [
-    {
-      businessId,
-      type: 'note.added',
-      by: note.by,
-      data: {
-        message_id: messageId,
-        conversation_id: conversationId,
-        client_id: note.clientId,
-        sent_by: note.sentBy,
-      },
-    },
-  ]);
   return messageId;
+}
+
+export function noteAdded(
+  conversation: LockedConversation,
+  messageId: string,
+  sentBy: number | null,
+  by: Origin,
+): NewEvent {
+  const { business_id: businessId, conversation_id, client_id } = conversation;
+  return {
+    businessId,
+    type: 'note.added',
+    by,
+    data: { message_id: messageId, conversation_id, client_id, sent_by: sentBy },
+  };
 }

@@ -1,4 +1,4 @@
-import { countSegments, readKeyword } from '../channels/index.ts';
+import { countSegments, type Keyword, readKeyword } from '../channels/index.ts';
 import type { ConsentVerdict } from '../clients/index.ts';
 import type { MessageStatus } from '../core/db/index.ts';
 import { Fault, invalid } from '../core/fault.ts';
@@ -58,32 +58,31 @@ export interface Decision {
   /** Enqueue its sending, so many seconds from now; null: nothing is sent. */
   sendInS: number | null;
   consent: 'granted' | 'revoked' | null;
+  /** What a client's message was, word for word, where it was a keyword. */
+  keyword: Keyword | null;
 }
+
+/** Whether a message may be a keyword at all: only then is consent asked for an inbound one. */
+export function mayBeKeyword(draft: Draft): boolean {
+  if (draft.direction !== 'inbound' || (draft.channel !== 'sms' && draft.channel !== 'whatsapp'))
+    return false;
+  return readKeyword(draft.content, { yesOptsIn: true }) !== null;
+}
+
+const nothing = { reason: null, unread: false, sendInS: null, consent: null, keyword: null };
 
 /** The rules of a new message: what its status is, whether it is sent, and what it says of consent. */
 export function decide(draft: Draft, verdict: ConsentVerdict | null, now: Date): Decision {
   if (draft.direction === 'inbound') {
-    const keyword =
-      draft.channel === 'sms' || draft.channel === 'whatsapp' ? readKeyword(draft.content) : null;
-    return {
-      status: 'received',
-      reason: null,
-      unread: draft.status !== 'read',
-      sendInS: null,
-      consent: keyword === 'opt_out' ? 'revoked' : keyword === 'opt_in' ? 'granted' : null,
-    };
+    // YES opts in again (Twilio's default), but answers "Shall we book it?" for everyone else.
+    const keyword = mayBeKeyword(draft)
+      ? readKeyword(draft.content, { yesOptsIn: verdict?.allowed === false })
+      : null;
+    const consent = keyword === 'opt_out' ? 'revoked' : keyword === 'opt_in' ? 'granted' : null;
+    return { ...nothing, status: 'received', unread: draft.status !== 'read', consent, keyword };
   }
-  if (draft.act !== 'queue') {
-    return { status: draft.status ?? 'sent', reason: null, unread: false, sendInS: null, consent: null };
-  }
-  if (verdict && !verdict.allowed)
-    return { status: 'suppressed', reason: 'opted_out', unread: false, sendInS: null, consent: null };
+  if (draft.act !== 'queue') return { ...nothing, status: draft.status ?? 'sent' };
+  if (verdict && !verdict.allowed) return { ...nothing, status: 'suppressed', reason: 'opted_out' };
   const delayS = draft.sendAt ? Math.max(0, (draft.sendAt.getTime() - now.getTime()) / 1000) : 0;
-  return {
-    status: delayS > 0 ? 'scheduled' : 'queued',
-    reason: null,
-    unread: false,
-    sendInS: Math.ceil(delayS),
-    consent: null,
-  };
+  return { ...nothing, status: delayS > 0 ? 'scheduled' : 'queued', sendInS: Math.ceil(delayS) };
 }

@@ -7,6 +7,7 @@ import type { Draft } from './draft.ts';
 /** The business's row as far as a message needs it. */
 export interface BusinessFacts {
   business_id: number;
+  name: string;
   country: string;
   time_zone: string;
 }
@@ -40,7 +41,7 @@ export function readClientAddress(channel: string, address: string, country: str
 export async function readBusinesses(tx: Tx, ids: number[]): Promise<Map<number, BusinessFacts>> {
   const rows = await tx
     .selectFrom('businesses')
-    .select(['business_id', 'country', 'time_zone'])
+    .select(['business_id', 'name', 'country', 'time_zone'])
     .where('business_id', 'in', [...new Set(ids)])
     .execute();
   return new Map(rows.map((row) => [row.business_id, row]));

@@ -4,7 +4,7 @@ import { readSenderAddress } from '../core/addresses.ts';
 import type { Tx } from '../core/db/index.ts';
 import { Fault, invalid, notFound } from '../core/fault.ts';
 import { newId } from '../core/ids.ts';
-import { checkDraft, type Decision, decide } from './decide.ts';
+import { checkDraft, type Decision, decide, mayBeKeyword } from './decide.ts';
 import type { Draft } from './draft.ts';
 import {
   addressKindOf,
@@ -153,7 +153,7 @@ async function findClients(tx: Tx, works: Work[], now: Date): Promise<void> {
 }
 
 async function findVerdicts(tx: Tx, works: Work[]): Promise<void> {
-  const sending = works.filter(({ draft }) => draft.act === 'queue');
+  const sending = works.filter(({ draft }) => draft.act === 'queue' || mayBeKeyword(draft));
   const verdicts = await consentVerdicts(
     tx,
     sending.map(({ draft, clientAddress }) => ({

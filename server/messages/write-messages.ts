@@ -6,6 +6,7 @@ import { type EventType, type NewEvent, recordEvents } from '../core/events/inde
 import { Fault } from '../core/fault.ts';
 import type { JobQueue } from '../core/queue/index.ts';
 import type { Draft, Written } from './draft.ts';
+import { helpReplies, warnOfCancellations } from './keyword-follow-up.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { sendMessageQueue } from './queues.ts';
 import { writeTimeline } from './timeline.ts';
@@ -30,6 +31,7 @@ export async function writeMessages(
   const duplicates = await insertMessages(tx, now, ready);
   const fresh = ready.filter((one) => !duplicates.has(one));
   const events = fresh.flatMap(changeConversation);
+  events.push(...(await warnOfCancellations(tx, now, fresh)));
   await writeConsents(tx, now, fresh.flatMap(consentEntries));
   await writeTimeline(
     tx,
@@ -54,6 +56,9 @@ export async function writeMessages(
       })),
   );
   await recordEvents(tx, now, events);
+  // Ours to answers that the carrier leaves to us; through the same rules as any message.
+  const replies = await helpReplies(tx, now, fresh);
+  if (replies.length > 0) await writeMessages(tx, now, queue, replies);
   return prepared.map((one) => (one instanceof Fault ? one : (duplicates.get(one) ?? writtenOf(one))));
 }
 

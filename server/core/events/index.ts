@@ -20,6 +20,7 @@ export type EventType =
   | 'client.updated'
   | 'consent.granted'
   | 'consent.revoked'
+  | 'appointment.possible_cancellation'
   | 'conversation.created'
   | 'conversation.assigned'
   | 'conversation.read'
