@@ -9,6 +9,8 @@ export type Auth = 'public' | 'platform' | Scope;
 /** Which bucket of the rate limits an operation draws from. */
 export type Bucket = 'read' | 'send' | 'search' | 'none';
 
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
 /** What the operation reads. A body's unknown fields are refused (`unknown_field`). */
 export interface Input {
   params?: TObject;
@@ -24,12 +26,14 @@ export interface Input {
 export interface Operation<
   I extends Input = Input,
   O extends Record<number, TSchema> = Record<number, TSchema>,
+  M extends Method = Method,
+  P extends string = string,
 > {
   /** The operation's name in code: `operationId` in OpenAPI, the method's name in the SDK. */
   id: string;
-  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  method: M;
   /** Below the base path; parameters as `{name}`. */
-  path: string;
+  path: P;
   tag: string;
   summary: string;
   description: string;
@@ -55,9 +59,12 @@ export interface Operation<
 }
 
 /** Declares an operation, keeping the precise types of its schemas. */
-export function operation<const I extends Input, const O extends Record<number, TSchema>>(
-  row: Operation<I, O>,
-): Operation<I, O> {
+export function operation<
+  const I extends Input,
+  const O extends Record<number, TSchema>,
+  const M extends Method,
+  const P extends string,
+>(row: Operation<I, O, M, P>): Operation<I, O, M, P> {
   return row;
 }
 

@@ -1,0 +1,35 @@
+import type { Contract, OperationId } from '../contract/index.ts';
+
+/**
+ * Method and path of each operation: all that a client must know at run time, so that the schemas
+ * stay out of a browser's bundle. The type makes each line equal to the contract's row, and a
+ * missing one an error.
+ */
+export const routes: { readonly [Id in OperationId]: `${Contract[Id]['method']} ${Contract[Id]['path']}` } = {
+  getHealth: 'GET /health',
+  checkDbConnection: 'GET /health/db',
+  onboardBusiness: 'POST /business/onboard',
+  getOnboarding: 'GET /business/{business_id}/onboarding',
+  generateAuthToken: 'POST /authentication/token',
+  expireSession: 'POST /session/expire',
+  queueSms: 'POST /sms/queue',
+  recordSms: 'POST /sms/record',
+  updateSmsStatus: 'POST /sms/status',
+  listConversations: 'GET /businesses/{business_id}/conversations',
+  createConversation: 'POST /businesses/{business_id}/clients/{client_id}/conversations',
+  listMessages: 'GET /businesses/{business_id}/clients/{client_id}/conversations/{conversation_id}/messages',
+  addNote: 'POST /businesses/{business_id}/clients/{client_id}/conversations/{conversation_id}/note',
+  getConversationFilters: 'GET /businesses/{business_id}/conversations/filters',
+  assignConversation:
+    'POST /businesses/{business_id}/clients/{client_id}/conversations/{conversation_id}/assign',
+  setConversationStatus:
+    'POST /businesses/{business_id}/clients/{client_id}/conversations/{conversation_id}/status',
+  markMessagesRead:
+    'POST /businesses/{business_id}/clients/{client_id}/conversations/{conversation_id}/messages/read',
+  listLocations: 'GET /businesses/{business_id}/locations',
+  listStaffs: 'GET /businesses/{business_id}/staffs',
+  getStaff: 'GET /businesses/{business_id}/staffs/{staff_id}',
+  listConsents: 'GET /businesses/{business_id}/consents',
+  recordConsent: 'POST /businesses/{business_id}/consents',
+  simulateInbound: 'POST /simulator/inbound',
+};

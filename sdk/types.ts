@@ -1,0 +1,53 @@
+import type { Static, TSchema } from 'typebox';
+import type { Contract, ErrorCode, OperationId } from '../contract/index.ts';
+import type { OmegaError } from './error.ts';
+
+type Fields<S> = S extends TSchema ? Static<S> : unknown;
+type InputSchemas<Id extends OperationId> = Contract[Id]['input'];
+type Schema<Id extends OperationId, Part extends string> = Part extends keyof InputSchemas<Id>
+  ? InputSchemas<Id>[Part]
+  : undefined;
+
+/** What an operation takes, in one object: the path's parameters, the query and the body's fields. */
+export type InputFor<Id extends OperationId> = Fields<Schema<Id, 'params'>> &
+  Fields<Schema<Id, 'query'>> &
+  Fields<Schema<Id, 'body'>>;
+
+/** What it answers when all is well. */
+export type DataOf<Id extends OperationId> = {
+  [S in keyof Contract[Id]['output']]: Fields<Contract[Id]['output'][S]>;
+}[keyof Contract[Id]['output']];
+
+/** A row of what a list answers page by page. */
+export type RowOf<Id extends OperationId> =
+  DataOf<Id> extends { data: readonly (infer Row)[]; next_cursor: string | null } ? Row : never;
+
+/** The operations that answer page by page. */
+export type ListId = { [Id in OperationId]: [RowOf<Id>] extends [never] ? never : Id }[OperationId];
+
+/**
+ * An answer as a value: `data` or `error`, never both. Nothing is thrown for what a server answers
+ * or a network does; {@link unwrap} turns it into a throw where that reads better.
+ */
+export type Result<Id extends OperationId> =
+  | { data: DataOf<Id>; error: null; status: number; requestId: string; replayed: boolean }
+  | { data: null; error: OmegaError; status: number | null; requestId: string; replayed: false };
+
+/** Codes of {@link OmegaError}: the server's, and two of the way there. */
+export type ClientErrorCode = ErrorCode | 'network' | 'timeout';
+
+export interface CallOptions {
+  signal?: AbortSignal;
+  /** Milliseconds for one try. */
+  timeoutMs?: number;
+  headers?: Record<string, string>;
+}
+
+type IsOptional<T> = Record<never, never> extends T ? true : false;
+
+/** A method for every operation of the contract. */
+export type Methods = {
+  [Id in OperationId]: IsOptional<InputFor<Id>> extends true
+    ? (input?: InputFor<Id>, options?: CallOptions) => Promise<Result<Id>>
+    : (input: InputFor<Id>, options?: CallOptions) => Promise<Result<Id>>;
+};
