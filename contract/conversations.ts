@@ -360,9 +360,9 @@ export const setConversationStatus = operation({
   errors: ['not_found', 'conflict'],
   example: {
     params: ids,
-    body: { status: 'snoozed', snoozed_until: '2026-11-23T14:00:00.000Z' },
+    body: { status: 'pending' },
     status: 200,
-    answer: { ...exampleConversation, status: 'snoozed', snoozed_until: '2026-11-23T14:00:00.000Z' },
+    answer: { ...exampleConversation, status: 'pending' },
   },
 });
 
@@ -397,7 +397,7 @@ export const markMessagesRead = operation({
   errors: ['not_found'],
   example: {
     params: ids,
-    body: { read: true, up_to_message_id: message_id },
+    body: { read: true },
     status: 200,
     answer: { updated: 3, unread_count: 0 },
   },

@@ -73,9 +73,10 @@ export const Category = OneOf(['transactional', 'marketing'], {
     'Marketing can be refused apart from the rest, and keeps quiet hours (21:00 to 08:00 where the client is). `transactional` unless told.',
 });
 
-/** Free data of the host's, kept and given back: at most 50 keys. */
-export const Metadata = Type.Record(Type.String({ maxLength: 64 }), Type.Unknown(), {
+/** Free data of the host's, kept and given back: at most 50 keys of 64 characters. */
+export const Metadata = Type.Record(Type.String(), Type.Unknown(), {
   maxProperties: 50,
+  propertyNames: { maxLength: 64 },
   description: "The host's own data, kept and given back as it is.",
 });
 

@@ -28,7 +28,7 @@ export const simulateInbound = operation({
   output: {
     201: Type.Object({ message_id: MessageId, conversation_id: ConversationId, client_id: ClientId }),
   },
-  errors: ['not_found'],
+  errors: ['not_found', 'no_sender'],
   example: {
     body: {
       business_id: 1001,

@@ -40,6 +40,8 @@ export interface OmegaOptions {
   limits?: Limits;
   checkAnswers?: boolean;
   carrierDeadlineMs?: number;
+  /** Seconds of every job's lease; each queue's own when left out. Longer than the carrier's deadline. */
+  leaseS?: number;
 }
 
 export interface Omega {
@@ -84,6 +86,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
       clock,
       queueClock: options.queueClock,
       supervise: options.worker,
+      leaseS: options.leaseS,
     });
     closers.push(() => queue.stop(jobGraceMs));
 
@@ -101,6 +104,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
           carriers,
           carrierEvents,
           carrierDeadlineMs: options.carrierDeadlineMs,
+          leaseS: options.leaseS,
         })
       : [];
     await queue.start(jobs);

@@ -53,6 +53,7 @@ CREATE TABLE public.carrier_events (
     provider_message_id text,
     payload jsonb NOT NULL,
     state text NOT NULL,
+    tries integer DEFAULT 0 NOT NULL,
     note text,
     received_at timestamp with time zone NOT NULL,
     settled_at timestamp with time zone,

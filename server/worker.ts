@@ -27,6 +27,7 @@ export interface WorkerParts {
   carriers: Carriers;
   carrierEvents: CarrierEvents;
   carrierDeadlineMs?: number;
+  leaseS?: number;
 }
 
 /** Every job there is: its handler, retries and concurrency stand with it. */
@@ -37,6 +38,7 @@ export function allJobs(parts: WorkerParts): JobHandler[] {
       ...parts,
       db,
       deadlineMs: parts.carrierDeadlineMs,
+      leaseS: parts.leaseS,
       // A slow carrier holds a batch; the others go on.
       concurrency: kind === 'pglite' ? 2 : 4,
     }),

@@ -3,7 +3,7 @@ import type { Contract } from '../../contract/index.ts';
 import { allScopes, createKey } from '../access/index.ts';
 import { readEmail, readPhone, readSenderAddress } from '../core/addresses.ts';
 import type { Tx } from '../core/db/index.ts';
-import { Fault, type FieldFault } from '../core/fault.ts';
+import { type FieldFault, invalidFields } from '../core/fault.ts';
 import { newId } from '../core/ids.ts';
 import type { Secrets } from '../core/secrets.ts';
 
@@ -34,8 +34,8 @@ export async function writeBusiness(
   plan: OnboardingPlan,
   secrets: Secrets,
 ): Promise<string | undefined> {
-  const clean = readPlan(plan);
   const { business_id } = plan;
+  const clean = readPlan(plan, await knownLocations(tx, plan));
   const dated = { created_at: now, updated_at: now };
   const known = await tx
     .selectFrom('businesses')
@@ -62,7 +62,6 @@ export async function writeBusiness(
       )
       .execute();
   }
-  await locationsMustExist(tx, business_id, clean.namedLocations);
 
   for (const staff of clean.staffs) {
     const { location_ids, staff_id, ...row } = staff;
@@ -120,13 +119,25 @@ export async function writeBusiness(
   return key;
 }
 
+/** The ids that staff and senders may name: the plan's own, and those that are there already. */
+async function knownLocations(tx: Tx, plan: OnboardingPlan): Promise<Set<number>> {
+  const rows = await tx
+    .selectFrom('locations')
+    .select('location_id')
+    .where('business_id', '=', plan.business_id)
+    .execute();
+  return new Set([...rows, ...(plan.locations ?? [])].map((location) => location.location_id));
+}
+
 /** Everything that the schema cannot say, every fault at once. */
-function readPlan(plan: OnboardingPlan) {
+function readPlan(plan: OnboardingPlan, locations: ReadonlySet<number>) {
   const errors: FieldFault[] = [];
   const fail = (path: string, message: string, code: FieldFault['code'] = 'invalid_value') =>
     errors.push({ path, message, code });
-  const named = new Map<number, string>();
-  const name = (id: number | undefined, path: string) => id !== undefined && named.set(id, path);
+  const mustBeKnown = (id: number | undefined, path: string) => {
+    if (id !== undefined && !locations.has(id))
+      fail(path, `there is no location ${id}; list it in locations`, 'not_found');
+  };
 
   if (!isTimeZone(plan.time_zone)) fail('time_zone', 'must be an IANA name such as America/New_York');
   if (!isCountry(plan.country)) fail('country', 'must be an ISO 3166-1 alpha-2 code such as US');
@@ -140,7 +151,8 @@ function readPlan(plan: OnboardingPlan) {
     if (email && !email.ok) fail(`staffs.${i}.email`, email.message, 'invalid_format');
     const phone = staff.phone === undefined ? null : readPhone(staff.phone, plan.country);
     if (phone && !phone.ok) fail(`staffs.${i}.phone`, phone.message, 'invalid_format');
-    for (const [j, id] of (staff.location_ids ?? []).entries()) name(id, `staffs.${i}.location_ids.${j}`);
+    for (const [j, id] of (staff.location_ids ?? []).entries())
+      mustBeKnown(id, `staffs.${i}.location_ids.${j}`);
     return {
       staff_id: staff.staff_id,
       name: staff.name,
@@ -153,7 +165,7 @@ function readPlan(plan: OnboardingPlan) {
   const senders = (plan.senders ?? []).map((sender, i) => {
     const address = readSenderAddress(sender.channel, sender.address, plan.country);
     if (!address.ok) fail(`senders.${i}.address`, address.message, 'invalid_format');
-    name(sender.location_id, `senders.${i}.location_id`);
+    mustBeKnown(sender.location_id, `senders.${i}.location_id`);
     return {
       channel: sender.channel,
       address: address.ok ? address.address : '',
@@ -162,29 +174,8 @@ function readPlan(plan: OnboardingPlan) {
       location_id: sender.location_id ?? null,
     };
   });
-  if (errors.length > 0)
-    throw new Fault('invalid_parameters', `${errors[0]!.path}: ${errors[0]!.message}`, { errors });
-  return { staffs, senders, namedLocations: named };
-}
-
-async function locationsMustExist(tx: Tx, businessId: number, named: Map<number, string>): Promise<void> {
-  if (named.size === 0) return;
-  const rows = await tx
-    .selectFrom('locations')
-    .select('location_id')
-    .where('business_id', '=', businessId)
-    .where('location_id', 'in', [...named.keys()])
-    .execute();
-  const there = new Set(rows.map((row) => row.location_id));
-  const errors: FieldFault[] = [...named]
-    .filter(([id]) => !there.has(id))
-    .map(([id, path]) => ({
-      path,
-      message: `there is no location ${id}; list it in locations`,
-      code: 'not_found',
-    }));
-  if (errors.length > 0)
-    throw new Fault('invalid_parameters', `${errors[0]!.path}: ${errors[0]!.message}`, { errors });
+  if (errors.length > 0) throw invalidFields(errors);
+  return { staffs, senders };
 }
 
 async function writeSteps(tx: Tx, now: Date, businessId: number): Promise<void> {
@@ -222,5 +213,10 @@ function isTimeZone(name: string): boolean {
 const countryNames = new Intl.DisplayNames('en', { type: 'region', fallback: 'none' });
 
 function isCountry(code: string): boolean {
-  return countryNames.of(code) !== undefined && code !== 'ZZ';
+  // An alias such as UK (for GB) has a name too, but no numbering plan is listed under it.
+  return (
+    countryNames.of(code) !== undefined &&
+    code !== 'ZZ' &&
+    new Intl.Locale('und', { region: code }).region === code
+  );
 }

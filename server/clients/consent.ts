@@ -13,6 +13,8 @@ export interface ConsentEntry {
   source: string;
   evidence: Record<string, unknown>;
   clientId: number | null;
+  /** When it was said, where that is known and not now: an old START told today lifts no newer STOP. */
+  at?: Date;
 }
 
 export interface ConsentQuestion {
@@ -45,7 +47,7 @@ export async function writeConsents(tx: Tx, now: Date, entries: ConsentEntry[]):
         source: entry.source,
         evidence: JSON.stringify(entry.evidence),
         client_id: entry.clientId,
-        created_at: now,
+        created_at: entry.at && entry.at < now ? entry.at : now,
       })),
     )
     .execute();

@@ -228,13 +228,17 @@ function answerFor(book: Book, want: WantedClient): ResolvedClient {
   };
 }
 
-/** Makes a client of whom only the name is known, where they are not there yet; an existing one keeps theirs. */
+/**
+ * Makes a client of whom only the name is known, where they are not there yet; an existing one keeps theirs.
+ *
+ * @returns whether they were made now
+ */
 export async function upsertStub(
   tx: Tx,
   now: Date,
   stub: { businessId: number; clientId: number; name: string; locationId: number | null },
-): Promise<void> {
-  await tx
+): Promise<boolean> {
+  const made = await tx
     .insertInto('clients')
     .values({
       business_id: stub.businessId,
@@ -245,5 +249,7 @@ export async function upsertStub(
       updated_at: now,
     })
     .onConflict((conflict) => conflict.doNothing())
-    .execute();
+    .returning('client_id')
+    .executeTakeFirst();
+  return made !== undefined;
 }

@@ -23,8 +23,9 @@ export async function createOrRetrieve(
   want: CreateOrRetrieve,
 ): Promise<{ conversationId: string; created: boolean; events: Omit<NewEvent, 'by'>[] } | null> {
   const { businessId, clientId } = want;
-  if (want.name !== undefined)
-    await upsertStub(tx, now, { businessId, clientId, name: want.name, locationId: want.locationId });
+  const stubMade =
+    want.name !== undefined &&
+    (await upsertStub(tx, now, { businessId, clientId, name: want.name, locationId: want.locationId }));
   const told = [
     ...(want.phone === undefined
       ? []
@@ -45,7 +46,7 @@ export async function createOrRetrieve(
   });
   const conversation = conversationOf(open, businessId, clientId);
   const events: Omit<NewEvent, 'by'>[] = [];
-  if (resolved.some((client) => client.found && client.created)) {
+  if (stubMade || resolved.some((client) => client.found && client.created)) {
     events.push({ businessId, type: 'client.created', data: { client_id: clientId } });
   }
   if (conversation.created) {

@@ -138,7 +138,8 @@ export async function lockConversation(
   clientId: number,
   conversationId: string,
 ): Promise<LockedConversation> {
-  const row = (await lockConversations(tx, [{ businessId, conversationId }])).get(conversationId);
+  // By place, not by key: the caller's id may be in capitals.
+  const [row] = (await lockConversations(tx, [{ businessId, conversationId }])).values();
   if (!row || row.client_id !== clientId) throw notFound('conversation');
   return row;
 }

@@ -1,7 +1,7 @@
 import { businessFor, locationMustExist } from '../businesses/index.ts';
 import { readEmail, readPhone } from '../core/addresses.ts';
 import { recordEvents } from '../core/events/index.ts';
-import { Fault, invalid, notFound } from '../core/fault.ts';
+import { Fault, invalidFields, notFound } from '../core/fault.ts';
 import { answer, type Binding, type Cursors, pageOf, read, write } from '../core/http/index.ts';
 import type { JobQueue } from '../core/queue/index.ts';
 import { assignConversation } from './assign.ts';
@@ -84,16 +84,18 @@ export function conversationRoutes({ cursors, queue }: { cursors: Cursors; queue
     write('createConversation', async (tx, { businessId, params, body, now, origin }) => {
       const business = await businessFor(tx, businessId);
       const phone = body.phone === undefined ? undefined : readPhone(body.phone, business.country);
-      if (phone && !phone.ok) throw invalid('phone', phone.message, 'invalid_format');
       const email = body.email === undefined ? undefined : readEmail(body.email);
-      if (email && !email.ok) throw invalid('email', email.message, 'invalid_format');
+      const faults = Object.entries({ phone, email }).flatMap(([path, read]) =>
+        read && !read.ok ? [{ path, message: read.message, code: 'invalid_format' as const }] : [],
+      );
+      if (faults.length > 0) throw invalidFields(faults);
       if (body.location_id !== undefined) await locationMustExist(tx, businessId, body.location_id);
       const made = await createOrRetrieve(tx, now, {
         businessId,
         clientId: params.client_id,
         name: body.name,
-        phone: phone?.e164,
-        email: email?.email,
+        phone: phone?.ok ? phone.e164 : undefined,
+        email: email?.ok ? email.email : undefined,
         locationId: body.location_id ?? null,
       });
       if (!made) {

@@ -88,10 +88,12 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
       });
       waiting++;
       if (key.queue.size === 1 && !key.running) ring.push(key);
-      // In a microtask, so that what is submitted in one turn goes together; still no timer and no waiting.
+      // At the end of this turn of the event loop, when every request that had arrived has been read; still no
+      // timer. A microtask is too early: PGlite answers in microtasks alone, so a whole transaction would run
+      // before the next request is looked at, and each batch would hold one (measured: 8 callers, 75/s and 200/s).
       if (!pumpIsDue) {
         pumpIsDue = true;
-        queueMicrotask(() => {
+        setImmediate(() => {
           pumpIsDue = false;
           pump();
         });

@@ -35,7 +35,13 @@ export class Fault extends Error {
 
 /** A 422 about one field. */
 export function invalid(path: string, message: string, code: FaultCode = 'invalid_value'): Fault {
-  return new Fault('invalid_parameters', `${path}: ${message}`, { errors: [{ path, message, code }] });
+  return invalidFields([{ path, message, code }]);
+}
+
+/** A 422 with every fault at once; there must be one at least. */
+export function invalidFields(errors: FieldFault[]): Fault {
+  const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : '';
+  return new Fault('invalid_parameters', `${errors[0]!.path}: ${errors[0]!.message}${more}`, { errors });
 }
 
 /** A 404 about one thing. The text never tells whether it exists elsewhere. */

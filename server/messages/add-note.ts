@@ -25,8 +25,8 @@ export interface NewNote {
  * ever selects, and it leaves unread and waiting as they are.
  */
 export async function addNote(tx: Tx, now: Date, note: NewNote): Promise<string> {
-  const { businessId, conversationId } = note;
-  const conversation = await lockConversation(tx, businessId, note.clientId, conversationId);
+  const { businessId } = note;
+  const conversation = await lockConversation(tx, businessId, note.clientId, note.conversationId);
   if (note.sentBy !== null) {
     const staff = await tx
       .selectFrom('staffs')

@@ -6,6 +6,7 @@ import type { Origin } from '../core/http/index.ts';
 import { newId } from '../core/ids.ts';
 import type { Log } from '../core/log.ts';
 import type { JobQueue } from '../core/queue/index.ts';
+import { storable } from '../core/storable.ts';
 import type { Written } from './draft.ts';
 import { applyReports } from './report.ts';
 import { writeTimeline } from './timeline.ts';
@@ -106,8 +107,27 @@ export function createCarrierEvents(options: {
     return applied;
   }
 
+  /** One event that cannot be applied holds up no other; after a few tries it is for people to see. */
+  async function applyOrCount(carrierEventId: string, event: CarrierEvent): Promise<void> {
+    try {
+      await apply(carrierEventId, event);
+    } catch (error) {
+      log.error(
+        { err: error, carrier_event_id: carrierEventId },
+        'a kept carrier event could not be applied',
+      );
+      const note = error instanceof Error ? error.message : String(error);
+      await sql`
+        update carrier_events set tries = tries + 1, note = ${note},
+          state = case when tries + 1 >= ${mostTries} then 'refused' else state end
+        where carrier_event_id = ${carrierEventId}`.execute(db);
+    }
+  }
+
   return {
-    async receive(event) {
+    async receive(told) {
+      // A carrier that is answered 500 for a NUL sends it for ever, and then never again.
+      const event = storable(told);
       const carrierEventId = newId();
       await db
         .insertInto('carrier_events')
@@ -130,10 +150,13 @@ export function createCarrierEvents(options: {
       const { rows } = await sql<{ carrier_event_id: string; payload: CarrierEvent }>`
         select e.carrier_event_id, e.payload from carrier_events e
         where (e.state = 'kept' and e.received_at < ${before})
-          or (e.state = 'parked' and exists (select 1 from attempts a
-            where a.provider = e.provider and a.provider_message_id = e.provider_message_id))
-        order by e.received_at limit 200`.execute(db);
-      for (const row of rows) await apply(row.carrier_event_id, row.payload);
+          or (e.state = 'parked' and (
+            exists (select 1 from attempts a where a.provider = e.provider
+              and a.provider_message_id = e.provider_message_id and a.business_id = e.business_id)
+            or exists (select 1 from messages m where m.business_id = e.business_id and m.provider = e.provider
+              and m.provider_message_id = e.provider_message_id)))
+        order by e.tries, e.received_at limit 200`.execute(db);
+      for (const row of rows) await applyOrCount(row.carrier_event_id, row.payload);
       return rows.length;
     },
   };
@@ -141,6 +164,7 @@ export function createCarrierEvents(options: {
 
 /** What is being applied right now must not be taken for left behind. */
 const resumeAfterMs = 30_000;
+const mostTries = 5;
 
 async function applyEvent(tx: Tx, now: Date, queue: JobQueue, event: CarrierEvent): Promise<Applied> {
   const by: Origin = { actor: { type: 'carrier', id: event.provider }, origin: { provider: event.provider } };
@@ -183,7 +207,7 @@ async function applyEvent(tx: Tx, now: Date, queue: JobQueue, event: CarrierEven
     ]);
     return { state: 'applied', written: null };
   }
-  await settleByCallback(tx, now, event, about);
+  const settled = await settleByCallback(tx, now, event, about);
   await applyReports(tx, now, [
     {
       businessId: event.businessId,
@@ -200,6 +224,8 @@ async function applyEvent(tx: Tx, now: Date, queue: JobQueue, event: CarrierEven
       by,
     },
   ]);
+  // Conversations are locked before messages, and the report has locked both by now.
+  if (settled) await nameByCarrier(tx, event, about.messageId);
   return { state: 'applied', written: null };
 }
 
@@ -229,22 +255,15 @@ async function settleByCallback(
   now: Date,
   event: CarrierEvent & { kind: 'status' },
   about: { messageId: string; attemptNo: number | null },
-): Promise<void> {
-  if (about.attemptNo !== null) return;
+): Promise<boolean> {
+  if (about.attemptNo !== null) return false;
   const { rows } = await sql<{ attempt_no: number }>`
     update attempts a set state = 'accepted', provider_message_id = ${event.providerMessageId}, settled_at = ${now}
     where a.business_id = ${event.businessId} and a.message_id = ${about.messageId}::uuid and a.provider = ${event.provider}
       and a.state in ('claimed', 'unknown') and a.provider_message_id is null
       and a.attempt_no = (select attempts from messages m where m.business_id = a.business_id and m.message_id = a.message_id)
     returning a.attempt_no`.execute(tx);
-  if (rows.length === 0) return;
-  await tx
-    .updateTable('messages')
-    .set({ provider_message_id: event.providerMessageId })
-    .where('business_id', '=', event.businessId)
-    .where('message_id', '=', about.messageId)
-    .where('provider_message_id', 'is', null)
-    .execute();
+  if (rows.length === 0) return false;
   await writeTimeline(tx, [
     {
       businessId: event.businessId,
@@ -259,4 +278,19 @@ async function settleByCallback(
       },
     },
   ]);
+  return true;
+}
+
+async function nameByCarrier(
+  tx: Tx,
+  event: CarrierEvent & { kind: 'status' },
+  messageId: string,
+): Promise<void> {
+  await tx
+    .updateTable('messages')
+    .set({ provider_message_id: event.providerMessageId })
+    .where('business_id', '=', event.businessId)
+    .where('message_id', '=', messageId)
+    .where('provider_message_id', 'is', null)
+    .execute();
 }

@@ -4,7 +4,7 @@ import { consentVerdicts } from '../clients/index.ts';
 import type { MessageStatus, Tx } from '../core/db/index.ts';
 import { recordEvents } from '../core/events/index.ts';
 import type { JobQueue } from '../core/queue/index.ts';
-import { settleAttemptQueue } from './queues.ts';
+import { sendMessageQueue, settleAttemptQueue } from './queues.ts';
 import { writeTimeline } from './timeline.ts';
 
 /** A message taken for sending: its attempt is written down, and the carrier may be called. */
@@ -30,25 +30,42 @@ interface Row {
   send_at: Date | null;
   attempts: number;
   attempt_state: 'claimed' | 'accepted' | 'refused' | 'unknown' | 'absent' | null;
+  attempt_claimed_at: Date | null;
 }
 
 /**
  * Takes messages for sending. Consent is asked again, for it may have been withdrawn since. An
- * attempt that is still `claimed` belongs to a worker that died between claim and outcome: whether
- * the carrier has that message is not known, so it is settled first and not sent again here.
+ * attempt that is still `claimed` after its lease belongs to a worker that died between claim and
+ * outcome: whether the carrier has that message is not known, so it is settled first and not sent
+ * again here.
+ *
+ * @param leaseMs how long whoever claimed an attempt may be at work on it
  */
 export async function claimMessages(
   tx: Tx,
   now: Date,
   queue: JobQueue,
   ids: { businessId: number; messageId: string }[],
+  leaseMs: number,
 ): Promise<ClaimedMessage[]> {
-  const rows = await lockDue(tx, now, ids);
-  const orphaned = rows.filter((row) => row.attempt_state === 'claimed');
-  const due = rows.filter(
-    (row) => row.attempt_state === null || row.attempt_state === 'refused' || row.attempt_state === 'absent',
+  const rows = await lockDue(tx, ids);
+  const claimed = rows.filter((row) => row.attempt_state === 'claimed');
+  const leaseLeftMs = (row: Row) => row.attempt_claimed_at!.getTime() + leaseMs - now.getTime();
+  const due = rows.filter((row) => isDue(row, now));
+  await orphan(
+    tx,
+    now,
+    queue,
+    claimed.filter((row) => leaseLeftMs(row) <= 0),
   );
-  await orphan(tx, now, queue, orphaned);
+  await again(tx, queue, [
+    // Somebody may be at work on it: a second job must not take a live attempt for a lost one.
+    ...claimed.filter((row) => leaseLeftMs(row) > 0).map((row) => ({ row, delayMs: leaseLeftMs(row) })),
+    // Too early by our clock, or moved to later: nothing else may be left to send it.
+    ...rows
+      .filter((row) => row.status === 'scheduled' && !due.includes(row))
+      .map((row) => ({ row, delayMs: row.send_at!.getTime() - now.getTime() })),
+  ]);
 
   const verdicts = await consentVerdicts(
     tx,
@@ -101,22 +118,51 @@ function idsAre(rows: { business_id: number; message_id: string }[]) {
   return sql<boolean>`(business_id, message_id) in (${sql.join(rows.map((row) => sql`(${row.business_id}::bigint, ${row.message_id}::uuid)`))})`;
 }
 
-/** Those that wait to be sent now. A message moved to later has another job, for then. */
-async function lockDue(tx: Tx, now: Date, ids: { businessId: number; messageId: string }[]): Promise<Row[]> {
+/** Those that wait to be sent, or may. */
+async function lockDue(tx: Tx, ids: { businessId: number; messageId: string }[]): Promise<Row[]> {
   const asked = ids.map((id) => ({ b: id.businessId, m: id.messageId }));
-  const soon = new Date(now.getTime() + 2_000);
   const { rows } = await sql<Row>`
     select m.business_id, m.message_id, m.conversation_id, m.client_id, m.channel, m.status, m.content, m.subject,
       m.media_urls, m.from_address, m.to_address, m.provider, m.category, m.send_at, m.attempts,
-      (select a.state from attempts a where a.business_id = m.business_id and a.message_id = m.message_id
-        and a.attempt_no = m.attempts) as attempt_state
+      a.state as attempt_state, a.claimed_at as attempt_claimed_at
     from messages m
+    left join attempts a on a.business_id = m.business_id and a.message_id = m.message_id and a.attempt_no = m.attempts
     where (m.business_id, m.message_id) in (select b, m from jsonb_to_recordset(${JSON.stringify(asked)}::jsonb) as w(b bigint, m uuid))
       and m.direction = 'outbound'
-      and (m.status in ('queued', 'sending') or (m.status = 'scheduled' and m.send_at <= ${soon}))
+      and m.status in ('queued', 'sending', 'scheduled')
     order by m.business_id, m.message_id
     for update of m`.execute(tx);
   return rows;
+}
+
+/** A job fires by the database's clock; ours may be behind it by this without a message waiting again. */
+const clockSlackMs = 2_000;
+
+/**
+ * Whether a message is to be handed over now. Two jobs may hold the same message (a lease that ran
+ * out): who waited for the lock sees the row as the first left it, but not the attempt that the
+ * first wrote, so an attempt that is counted and not seen is somebody else's.
+ */
+function isDue(row: Row, now: Date): boolean {
+  if (row.status === 'scheduled')
+    return row.send_at === null || row.send_at.getTime() <= now.getTime() + clockSlackMs;
+  if (row.attempts === 0) return row.attempt_state === null;
+  if (row.attempt_state === 'refused' || row.attempt_state === 'absent') return true;
+  // Queued again by a retry, whatever came of the attempts before.
+  return row.status === 'queued' && (row.attempt_state === 'accepted' || row.attempt_state === 'unknown');
+}
+
+/** Looks at them again later. */
+async function again(tx: Tx, queue: JobQueue, later: { row: Row; delayMs: number }[]): Promise<void> {
+  await queue.insert(
+    tx,
+    sendMessageQueue,
+    later.map(({ row, delayMs }) => ({
+      data: { business_id: row.business_id, message_id: row.message_id },
+      delayS: Math.ceil(delayMs / 1000),
+      priority: row.category === 'marketing' ? 0 : 10,
+    })),
+  );
 }
 
 /** How long after a worker's death the carrier is asked: its callback is often faster. */

@@ -1,20 +1,23 @@
 import { countSegments, type Keyword, readKeyword } from '../channels/index.ts';
 import type { ConsentVerdict } from '../clients/index.ts';
 import type { MessageStatus } from '../core/db/index.ts';
-import { Fault, invalid } from '../core/fault.ts';
+import type { FieldFault } from '../core/fault.ts';
 import type { Draft } from './draft.ts';
 
 /** Longest text that carriers take as one message (Twilio: 1,600 characters, 10 segments advised). */
 const mostSegments = 10;
 const furthestSendAtDays = 400;
 
-/** What a message is to be, from the draft alone. @throws 422 naming the field */
-export function checkDraft(draft: Draft, now: Date): { segments: number; encoding: 'GSM-7' | 'UCS-2' } {
-  if (draft.clientId === undefined && draft.clientAddress === undefined) {
-    throw new Fault('invalid_parameters', 'Name the client: client_id or to.', {
-      errors: [{ path: 'client_id', message: 'is required (or `to`)', code: 'required' }],
-    });
-  }
+/** What a message is to be, from the draft alone, and every fault that it has. */
+export function checkDraft(
+  draft: Draft,
+  now: Date,
+): { segments: number; encoding: 'GSM-7' | 'UCS-2'; faults: FieldFault[] } {
+  const faults: FieldFault[] = [];
+  const fail = (path: string, message: string, code: FieldFault['code'] = 'invalid_value') =>
+    faults.push({ path, message, code });
+  if (draft.clientId === undefined && draft.clientAddress === undefined)
+    fail('client_id', 'is required (or `to`)', 'required');
   const counted = countSegments(draft.content);
   if (draft.act === 'queue' && draft.channel === 'sms' && counted.segments > mostSegments) {
     const costly = counted.offending
@@ -22,33 +25,24 @@ export function checkDraft(draft: Draft, now: Date): { segments: number; encodin
       .map(({ character }) => character)
       .join(' ');
     const why = counted.encoding === 'UCS-2' ? ` It needs UCS-2 because of: ${costly}` : '';
-    throw invalid(
-      'content',
-      `takes ${counted.segments} segments, ${mostSegments} at most.${why}`,
-      'too_long',
-    );
+    fail('content', `takes ${counted.segments} segments, ${mostSegments} at most.${why}`, 'too_long');
   }
-  if (draft.sendAt && draft.sendAt.getTime() > now.getTime() + furthestSendAtDays * 86_400_000) {
-    throw invalid('send_at', `is more than ${furthestSendAtDays} days ahead`, 'too_large');
-  }
+  if (draft.sendAt && draft.sendAt.getTime() > now.getTime() + furthestSendAtDays * 86_400_000)
+    fail('send_at', `is more than ${furthestSendAtDays} days ahead`, 'too_large');
   const inboundStatus = draft.status === undefined || draft.status === 'received' || draft.status === 'read';
-  if (draft.direction === 'inbound' && !inboundStatus)
-    throw invalid('status', 'an inbound message is `received`');
-  if (draft.direction === 'outbound' && draft.status === 'received')
-    throw invalid('status', 'an outbound message is never `received`');
   if (draft.status === 'scheduled' || draft.status === 'suppressed')
-    throw invalid('status', 'is for messages that Omega sends');
+    fail('status', 'is for messages that Omega sends');
+  else if (draft.direction === 'inbound' && !inboundStatus)
+    fail('status', 'an inbound message is `received`');
+  else if (draft.direction === 'outbound' && draft.status === 'received')
+    fail('status', 'an outbound message is never `received`');
   if (draft.occurredAt && draft.occurredAt.getTime() > now.getTime() + 300_000)
-    throw invalid('occurred_at', 'is in the future');
+    fail('occurred_at', 'is in the future');
   if ((draft.provider === undefined) !== (draft.providerMessageId === undefined)) {
     const missing = draft.provider === undefined ? 'provider' : 'provider_message_id';
-    throw invalid(
-      missing,
-      'is required: provider and provider_message_id name a message together',
-      'required',
-    );
+    fail(missing, 'is required: provider and provider_message_id name a message together', 'required');
   }
-  return { segments: counted.segments, encoding: counted.encoding };
+  return { segments: counted.segments, encoding: counted.encoding, faults };
 }
 
 export interface Decision {

@@ -2,13 +2,13 @@ import { sql } from 'kysely';
 import type { Carrier, CarrierAccount, Carriers, SendOutcome } from '../channels/index.ts';
 import { createBatcher } from '../core/batcher.ts';
 import type { Clock } from '../core/clock.ts';
-import { type Db, inTransaction } from '../core/db/index.ts';
+import { type Db, faultOfDatabaseError, inTransaction, type Tx } from '../core/db/index.ts';
 import type { Log } from '../core/log.ts';
 import type { Job, JobHandler, JobQueue } from '../core/queue/index.ts';
 import type { Secrets } from '../core/secrets.ts';
 import { type ClaimedMessage, claimMessages } from './claim.ts';
 import { carrierDeadlineMs, sendMessageQueue, settleAttemptQueue } from './queues.ts';
-import { applyReports } from './report.ts';
+import { applyReports, type Report } from './report.ts';
 import { type AttemptOutcome, settleAttempts, settleDelaysS } from './settle.ts';
 
 export interface DeliveryOptions {
@@ -21,6 +21,8 @@ export interface DeliveryOptions {
   /** Milliseconds that a carrier may take in all; tests shorten it. */
   deadlineMs?: number;
   concurrency: number;
+  /** Seconds that a claimed job may take; tests shorten it. */
+  leaseS?: number;
 }
 
 /**
@@ -32,6 +34,7 @@ export function deliveryJobs(options: DeliveryOptions): JobHandler<never>[] {
   const deadlineMs = options.deadlineMs ?? carrierDeadlineMs;
   const now = () => new Date(clock.now());
   const accounts = accountReader(options);
+  const leaseMs = (options.leaseS ?? sendMessageQueue.leaseS) * 1000;
 
   const outcomes = createBatcher<AttemptOutcome, void>({
     run: async (batch) => {
@@ -44,7 +47,10 @@ export function deliveryJobs(options: DeliveryOptions): JobHandler<never>[] {
     maxWaiting: 10_000,
   });
 
-  async function handOver(message: ClaimedMessage): Promise<void> {
+  /** @param mustStartBefore on the process's own clock: later the lease might run out during the call */
+  async function handOver(message: ClaimedMessage, mustStartBefore: number): Promise<void> {
+    // Paused since the claim (a full machine, a stopped VM): somebody else may have the message by now.
+    if (performance.now() > mustStartBefore) throw new Error('The worker was held up past its lease.');
     const outcome = await callCarrier(message);
     await outcomes.submit({ message, outcome });
   }
@@ -52,8 +58,12 @@ export function deliveryJobs(options: DeliveryOptions): JobHandler<never>[] {
   async function callCarrier(message: ClaimedMessage): Promise<SendOutcome> {
     const carrier = carriers.get(message.provider);
     if (!carrier) return noCarrier(message.provider);
+    const account = await readAccount(carrier, message.businessId);
+    if (account instanceof Error) {
+      log.error({ err: account, business_id: message.businessId }, 'credentials could not be read');
+      return { kind: 'refused', code: null, reason: 'account_config', message: account.message };
+    }
     try {
-      const account = await accounts(carrier, message.businessId);
       return await withDeadline(deadlineMs, (signal) => carrier.send(message, account, signal));
     } catch (error) {
       log.warn(
@@ -64,51 +74,52 @@ export function deliveryJobs(options: DeliveryOptions): JobHandler<never>[] {
     }
   }
 
+  /** Credentials that cannot be read are known before any carrier is called: nothing is unknown about that. */
+  async function readAccount(carrier: Carrier, businessId: number): Promise<CarrierAccount | Error> {
+    try {
+      return await accounts(carrier, businessId);
+    } catch (error) {
+      if (faultOfDatabaseError(error)) throw error;
+      return new Error(
+        `The credentials for ${carrier.provider} cannot be read with this OMEGA_SECRET. Onboard them again.`,
+        { cause: error },
+      );
+    }
+  }
+
   const send: JobHandler<{ business_id: number; message_id: string }> = {
     queue: sendMessageQueue,
     batchSize: 25,
     concurrency: options.concurrency,
     async run(jobs) {
       const ids = jobs.map(({ data }) => ({ businessId: data.business_id, messageId: data.message_id }));
-      const claimed = await inTransaction(db, (tx) => claimMessages(tx, now(), queue, ids));
-      return failuresOf(jobs, await Promise.allSettled(claimed.map(handOver)), claimed);
+      const mustStartBefore = performance.now() + leaseMs - deadlineMs;
+      const claimed = await inTransaction(db, (tx) => claimMessages(tx, now(), queue, ids, leaseMs));
+      const handedOver = claimed.map((message) => handOver(message, mustStartBefore));
+      return failuresOf(jobs, await Promise.allSettled(handedOver), claimed);
     },
     async bury(tx, data, error) {
       await applyReports(tx, now(), [
-        {
-          businessId: data.business_id,
-          messageId: data.message_id,
-          source: 'dead letter',
-          status: 'failed',
-          provider: null,
-          providerMessageId: null,
-          providerStatus: null,
-          errorCode: null,
-          errorMessage: error,
-          reason: 'internal',
-          occurredAt: null,
-          by: { actor: { type: 'system', id: null }, origin: {} },
-        },
+        givenUp({ businessId: data.business_id, messageId: data.message_id }, 'internal', error),
       ]);
     },
   };
 
-  const settle: JobHandler<{ business_id: number; message_id: string; attempt_no: number; tries: number }> = {
+  const settle: JobHandler<SettleData> = {
     queue: settleAttemptQueue,
     batchSize: 10,
     concurrency: 1,
     async run(jobs) {
       return failuresOf(jobs, await Promise.allSettled(jobs.map(({ data }) => settleOne(data))), jobs);
     },
+    async bury(tx, data, error) {
+      const about = { businessId: data.business_id, messageId: data.message_id, attemptNo: data.attempt_no };
+      await applyReports(tx, now(), [givenUp(about, 'no_answer', error)]);
+    },
   };
 
   /** Asks the carrier about one attempt whose outcome is not known. */
-  async function settleOne(data: {
-    business_id: number;
-    message_id: string;
-    attempt_no: number;
-    tries: number;
-  }): Promise<void> {
+  async function settleOne(data: SettleData): Promise<void> {
     const attempt = await openAttempt(db, data);
     if (!attempt) return;
     const carrier = carriers.get(attempt.provider);
@@ -134,37 +145,56 @@ export function deliveryJobs(options: DeliveryOptions): JobHandler<never>[] {
   }
 
   /** The carrier cannot say. Asked often enough, the message fails for people to see; it is never sent again by itself. */
-  async function askAgain(
-    data: { business_id: number; message_id: string; attempt_no: number; tries: number },
-    attempt: ClaimedMessage,
-    detail: string,
-  ) {
+  async function askAgain(data: SettleData, attempt: ClaimedMessage, detail: string): Promise<void> {
     const tries = data.tries + 1;
     await inTransaction(db, async (tx) => {
       const delayS = settleDelaysS[tries];
       if (delayS !== undefined)
         return queue.insert(tx, settleAttemptQueue, [{ data: { ...data, tries }, delayS }]);
-      await applyReports(tx, now(), [
-        {
-          businessId: attempt.businessId,
-          messageId: attempt.messageId,
-          source: 'settlement',
-          status: 'failed',
-          provider: attempt.provider,
-          providerMessageId: null,
-          providerStatus: null,
-          errorCode: null,
-          errorMessage: detail,
-          reason: 'no_answer',
-          attemptNo: attempt.attemptNo,
-          occurredAt: null,
-          by: { actor: { type: 'system', id: null }, origin: { provider: attempt.provider } },
-        },
-      ]);
+      // A callback may have settled it since we asked.
+      if (await isStillUnknown(tx, data))
+        await applyReports(tx, now(), [givenUp(attempt, 'no_answer', detail)]);
     });
   }
 
   return [send, settle] as unknown as JobHandler<never>[];
+}
+
+type SettleData = { business_id: number; message_id: string; attempt_no: number; tries: number };
+
+/** The report of a message that nothing more is tried for. */
+function givenUp(
+  about: { businessId: number; messageId: string; attemptNo?: number },
+  reason: string,
+  detail: string,
+): Report {
+  return {
+    businessId: about.businessId,
+    messageId: about.messageId,
+    attemptNo: about.attemptNo,
+    source: 'given up',
+    status: 'failed',
+    provider: null,
+    providerMessageId: null,
+    providerStatus: null,
+    errorCode: null,
+    errorMessage: detail,
+    reason,
+    occurredAt: null,
+    by: { actor: { type: 'system', id: null }, origin: {} },
+  };
+}
+
+async function isStillUnknown(tx: Tx, data: SettleData): Promise<boolean> {
+  const row = await tx
+    .selectFrom('attempts')
+    .select('state')
+    .where('business_id', '=', data.business_id)
+    .where('message_id', '=', data.message_id)
+    .where('attempt_no', '=', data.attempt_no)
+    .forUpdate()
+    .executeTakeFirst();
+  return row?.state === 'unknown';
 }
 
 function noCarrier(provider: string): SendOutcome {

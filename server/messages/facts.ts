@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
-import { readEmail, readPhone } from '../core/addresses.ts';
-import type { AddressKind, Tx } from '../core/db/index.ts';
-import { Fault, invalid, notFound } from '../core/fault.ts';
+import { type Refusal, readEmail, readPhone, readSenderAddress } from '../core/addresses.ts';
+import type { AddressKind, MessageStatus, Tx } from '../core/db/index.ts';
+import { Fault, notFound } from '../core/fault.ts';
 import type { Draft } from './draft.ts';
 
 /** The business's row as far as a message needs it. */
@@ -24,18 +24,36 @@ export function addressKindOf(channel: string): AddressKind {
   return channel === 'email' ? 'email' : 'other';
 }
 
-/** An address of a client as it is kept: E.164 or lower-case mail. @throws 422 naming the field */
-export function readClientAddress(channel: string, address: string, country: string, field: string): string {
+/**
+ * Who wrote what a carrier handed us, as it is kept. Banks and shops write from short codes and
+ * names, and a carrier's own number may be one that we would not take from a caller: it is kept as
+ * it came, for a message refused here is lost.
+ */
+export function readCarrierSender(
+  channel: string,
+  address: string,
+  country: string,
+): { ok: true; address: string } | Refusal {
+  if (addressKindOf(channel) !== 'phone') return readClientAddress(channel, address, country);
+  const sender = readSenderAddress('sms', address, country);
+  if (!sender.ok && /^\+?[0-9]{3,18}$/.test(address.trim())) return { ok: true, address: address.trim() };
+  return sender;
+}
+
+/** An address of a client as it is kept: E.164 or lower-case mail. */
+export function readClientAddress(
+  channel: string,
+  address: string,
+  country: string,
+): { ok: true; address: string } | Refusal {
   const kind = addressKindOf(channel);
-  if (kind === 'other') return address.trim();
+  if (kind === 'other') return { ok: true, address: address.trim() };
   if (kind === 'phone') {
     const phone = readPhone(address, country);
-    if (!phone.ok) throw invalid(field, phone.message, 'invalid_format');
-    return phone.e164;
+    return phone.ok ? { ok: true, address: phone.e164 } : phone;
   }
   const email = readEmail(address);
-  if (!email.ok) throw invalid(field, email.message, 'invalid_format');
-  return email.email;
+  return email.ok ? { ok: true, address: email.email } : email;
 }
 
 export async function readBusinesses(tx: Tx, ids: number[]): Promise<Map<number, BusinessFacts>> {
@@ -78,16 +96,12 @@ export async function chooseSenders(
 }
 
 export function noSender(draft: Draft): Fault {
-  const [detail, path] =
+  // What a carrier hands us came to the sender; what we send goes from it, and may leave it to us.
+  const path = draft.act === 'receive' ? 'to' : 'from';
+  const detail =
     draft.ownAddress === undefined
-      ? [
-          `The business has no active sender for ${draft.channel}. Add one with POST /business/onboard.`,
-          'from',
-        ]
-      : [
-          `${draft.ownAddress} is not an active ${draft.channel} sender of the business. Leave \`from\` out, or add it with POST /business/onboard.`,
-          'from',
-        ];
+      ? `The business has no active sender for ${draft.channel}. Add one with POST /business/onboard.`
+      : `${draft.ownAddress} is not an active ${draft.channel} sender of the business. ${path === 'from' ? 'Leave `from` out, or add' : 'Add'} it with POST /business/onboard.`;
   return new Fault('no_sender', detail, { errors: [{ path, message: detail, code: 'not_found' }] });
 }
 
@@ -115,4 +129,29 @@ export async function checkReferences(tx: Tx, drafts: Draft[]): Promise<Map<numb
     if (!faults.has(i)) faults.set(i, fault);
   }
   return faults;
+}
+
+/**
+ * The messages that drafts name by a carrier's id and that are there already: the same message of a
+ * carrier is one message, however often it is told, and telling it again makes nothing.
+ */
+export async function findKnown(tx: Tx, drafts: Draft[]): Promise<Map<number, KnownMessage>> {
+  const asked = drafts.flatMap((draft, i) =>
+    draft.providerMessageId === undefined
+      ? []
+      : [{ i, b: draft.businessId, p: draft.provider, id: draft.providerMessageId }],
+  );
+  if (asked.length === 0) return new Map();
+  const { rows } = await sql<KnownMessage & { i: number }>`
+    select w.i, m.message_id, m.conversation_id, m.client_id, m.status
+    from jsonb_to_recordset(${JSON.stringify(asked)}::jsonb) as w(i int, b bigint, p text, id text)
+    join messages m on m.business_id = w.b and m.provider = w.p and m.provider_message_id = w.id`.execute(tx);
+  return new Map(rows.map((row) => [row.i, row]));
+}
+
+export interface KnownMessage {
+  message_id: string;
+  conversation_id: string;
+  client_id: number;
+  status: MessageStatus;
 }

@@ -62,8 +62,8 @@ export function createIntake(options: IntakeOptions): Intake {
     maxItems: mostInOneTransaction,
     lanes: options.lanes,
     maxWaiting: mostWaiting,
-    // A database that is away is away for each of them: trying them alone would only take longer.
-    mayBeOneItem: (error) => faultOfDatabaseError(error) === null,
+    // A database that is away is away for each of them; a locked row is one item's alone.
+    mayBeOneItem: (error) => faultOfDatabaseError(error)?.code !== 'unavailable',
   });
   return batcher;
 }

@@ -2,16 +2,18 @@ import { type ConsentVerdict, consentVerdicts, resolveClients } from '../clients
 import { conversationOf, type LockedConversation, openConversations } from '../conversations/index.ts';
 import { readSenderAddress } from '../core/addresses.ts';
 import type { Tx } from '../core/db/index.ts';
-import { Fault, invalid, notFound } from '../core/fault.ts';
+import { Fault, invalidFields, notFound } from '../core/fault.ts';
 import { newId } from '../core/ids.ts';
 import { checkDraft, type Decision, decide, mayBeKeyword } from './decide.ts';
-import type { Draft } from './draft.ts';
+import type { Draft, Written } from './draft.ts';
 import {
   addressKindOf,
   checkReferences,
   chooseSenders,
+  findKnown,
   noSender,
   readBusinesses,
+  readCarrierSender,
   readClientAddress,
 } from './facts.ts';
 
@@ -31,6 +33,11 @@ export interface Prepared {
   decision: Decision;
 }
 
+/** A draft of a message that is there already. */
+export interface Known {
+  known: Written;
+}
+
 /** A draft while its facts are being gathered. */
 interface Work {
   draft: Draft;
@@ -44,26 +51,28 @@ interface Work {
   clientCreated?: boolean;
   verdict?: ConsentVerdict;
   conversation?: LockedConversation;
+  known?: Written;
 }
 
 /**
  * Gathers the facts for many drafts, each kind with one statement for all, and lets the rules
  * decide. What is wrong with a draft is its own answer and leaves the others alone.
  */
-export async function prepare(tx: Tx, now: Date, drafts: Draft[]): Promise<(Prepared | Fault)[]> {
+export async function prepare(tx: Tx, now: Date, drafts: Draft[]): Promise<(Prepared | Known | Fault)[]> {
   const works: Work[] = drafts.map((draft) => ({ draft }));
   for (const stage of [
     readDrafts,
+    findDuplicates,
     referencesExist,
     findSenders,
     findClients,
     findVerdicts,
     findConversations,
   ]) {
-    const alive = works.filter((work) => !work.fault);
+    const alive = works.filter((work) => !work.fault && !work.known);
     if (alive.length > 0) await stage(tx, alive, now);
   }
-  return works.map((work) => work.fault ?? finish(work, now));
+  return works.map((work) => work.fault ?? (work.known ? { known: work.known } : finish(work, now)));
 }
 
 async function readDrafts(tx: Tx, works: Work[], now: Date): Promise<void> {
@@ -76,27 +85,46 @@ async function readDrafts(tx: Tx, works: Work[], now: Date): Promise<void> {
     try {
       const business = businesses.get(draft.businessId);
       if (!business) throw notFound('business', 'Bring it in with POST /business/onboard.');
-      work.counted = checkDraft(draft, now);
+      const { faults, ...counted } = checkDraft(draft, now);
+      work.counted = counted;
       // `to` names the client on whatever the API takes; a carrier's inbound message has them as `from`.
       const [clientField, ownField] = draft.act === 'receive' ? ['from', 'to'] : ['to', 'from'];
       if (draft.clientAddress !== undefined) {
-        work.clientAddress = readClientAddress(
-          draft.channel,
-          draft.clientAddress,
-          business.country,
-          clientField,
-        );
+        const readAddress = draft.act === 'receive' ? readCarrierSender : readClientAddress;
+        const client = readAddress(draft.channel, draft.clientAddress, business.country);
+        if (client.ok) work.clientAddress = client.address;
+        else faults.push({ path: clientField, message: client.message, code: 'invalid_format' });
       }
       if (draft.ownAddress !== undefined) {
         const own = readSenderAddress(draft.channel, draft.ownAddress, business.country);
-        if (!own.ok) throw invalid(ownField, own.message, 'invalid_format');
-        work.ownAddress = own.address;
+        if (own.ok) work.ownAddress = own.address;
+        else faults.push({ path: ownField, message: own.message, code: 'invalid_format' });
       }
+      if (faults.length > 0) throw invalidFields(faults);
       work.provider = draft.provider;
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
       work.fault = error;
     }
+  }
+}
+
+async function findDuplicates(tx: Tx, works: Work[]): Promise<void> {
+  const found = await findKnown(
+    tx,
+    works.map(({ draft }) => draft),
+  );
+  for (const [at, row] of found) {
+    const work = works[at]!;
+    work.known = {
+      messageId: row.message_id,
+      conversationId: row.conversation_id,
+      clientId: row.client_id,
+      status: row.status,
+      reason: null,
+      ...work.counted!,
+      duplicate: true,
+    };
   }
 }
 

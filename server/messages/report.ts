@@ -236,10 +236,15 @@ async function saveMessages(tx: Tx, rows: (LockedMessage & { patch: Patch })[]):
     message_id: row.message_id,
     ...row.patch,
   }));
+  // A message keeps its provider, and takes an id only from that one: the pair names it.
   // Delivered after all: the failure that was shown before is over. The timeline keeps it.
   await sql`
-    update messages set status = w.status, provider = coalesce(w.provider, messages.provider),
-      provider_message_id = coalesce(messages.provider_message_id, w.provider_message_id),
+    update messages set status = w.status, provider = coalesce(messages.provider, w.provider),
+      provider_message_id = coalesce(messages.provider_message_id,
+        case when w.provider = coalesce(messages.provider, w.provider) and not exists (
+          select 1 from messages o where o.business_id = w.business_id and o.provider = w.provider
+            and o.provider_message_id = w.provider_message_id and o.message_id <> w.message_id
+        ) then w.provider_message_id end),
       provider_status = coalesce(w.provider_status, messages.provider_status),
       error_code = w.error_code, error_message = w.error_message, reason = w.reason,
       sent_at = coalesce(messages.sent_at, w.sent_at), delivered_at = coalesce(messages.delivered_at, w.delivered_at),

@@ -81,6 +81,11 @@ export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Bi
       }
       const messageId = await findMessageId(tx, businessId, named);
       if (!messageId) throw notFound('message');
+      if (named.provider !== undefined && named.providerMessageId !== undefined) {
+        const byCarrier = await findMessageId(tx, businessId, { ...named, messageId: undefined });
+        if (byCarrier !== null && byCarrier !== messageId)
+          throw invalid('provider_message_id', 'names another message than message_id', 'conflict');
+      }
       const [reported] = await applyReports(tx, now, [
         {
           businessId,

@@ -47,8 +47,21 @@ export async function settleAttempts(
         reportOf(message, outcome, { status: outcome.status, providerStatus: outcome.providerStatus }),
       );
     else if (outcome.kind === 'unknown') ask.push(message);
-    else if (outcome.kind === 'absent') resend.push({ message, delayS: 0 });
-    else {
+    else if (outcome.kind === 'absent') {
+      // The carrier fell over before it took the message: the policy of its 5xx, or a carrier that
+      // always does would be called for ever.
+      const policy = explainFailure('http', '500', null).retry;
+      if (policy && message.attemptNo < policy.maxAttempts) {
+        resend.push({ message, delayS: Math.ceil(retryDelayMs(policy, message.attemptNo, random) / 1000) });
+      } else {
+        const failed = {
+          status: 'failed' as const,
+          errorMessage: 'The carrier never took it.',
+          reason: 'server_error',
+        };
+        reports.push(reportOf(message, outcome, failed));
+      }
+    } else {
       const why = explainFailure(message.provider, outcome.code, outcome.reason ?? null);
       const policy = why.retry;
       if (why.retryable && policy && message.attemptNo < policy.maxAttempts) {
@@ -91,6 +104,9 @@ export async function settleAttempts(
   );
   // Events come last: their lock is the most contended.
   await applyReports(tx, now, reports);
+  // After the reports, which lock the conversations of failures and then these messages: the other way
+  // round, a host that reports on the same messages meanwhile would wait crosswise.
+  await nameByCarrier(tx, held);
 }
 
 /** @returns the outcomes whose attempt was still open */
@@ -112,21 +128,29 @@ async function moveAttempts(tx: Tx, now: Date, outcomes: AttemptOutcome[]): Prom
     from ${given}
     where a.business_id = w.b and a.message_id = w.m and a.attempt_no = w.n and a.state in ('claimed', 'unknown')
     returning w.i`.execute(tx);
-  const held = moved.rows.map((row) => outcomes[row.i]!);
-  // The carrier's id names the message from now on, whatever its status is already.
-  const accepted = rows.filter((row) => row.id !== null && moved.rows.some(({ i }) => i === row.i));
-  if (accepted.length > 0) {
-    await sql`
-      update messages set provider_message_id = coalesce(messages.provider_message_id, w.id)
-      from jsonb_to_recordset(${JSON.stringify(accepted)}::jsonb) as w(b bigint, m uuid, n int, id text)
-      where messages.business_id = w.b and messages.message_id = w.m and messages.attempts = w.n`.execute(tx);
-  }
-  return held;
+  return moved.rows.map((row) => outcomes[row.i]!);
+}
+
+/** The carrier's id names the message from now on, whatever its status is already. */
+async function nameByCarrier(tx: Tx, held: AttemptOutcome[]): Promise<void> {
+  const accepted = held.flatMap(({ message, outcome }) =>
+    outcome.kind === 'accepted'
+      ? [{ b: message.businessId, m: message.messageId, n: message.attemptNo, id: outcome.providerMessageId }]
+      : [],
+  );
+  if (accepted.length === 0) return;
+  await sql`
+    update messages set provider_message_id = coalesce(messages.provider_message_id, w.id)
+    from jsonb_to_recordset(${JSON.stringify(accepted)}::jsonb) as w(b bigint, m uuid, n int, id text)
+    where messages.business_id = w.b and messages.message_id = w.m and messages.attempts = w.n
+      -- The host may have recorded our own send under the carrier's id before us; the attempt keeps it.
+      and not exists (select 1 from messages o where o.business_id = w.b and o.provider = messages.provider
+        and o.provider_message_id = w.id and o.message_id <> w.m)`.execute(tx);
 }
 
 function reportOf(
   message: AttemptOutcome['message'],
-  outcome: SendOutcome,
+  outcome: AttemptOutcome['outcome'],
   more: Partial<Report> & Pick<Report, 'status'>,
 ): Report {
   const by: Origin = {

@@ -6,8 +6,9 @@ import { type EventType, type NewEvent, recordEvents } from '../core/events/inde
 import { Fault } from '../core/fault.ts';
 import type { JobQueue } from '../core/queue/index.ts';
 import type { Draft, Written } from './draft.ts';
+import { findKnown } from './facts.ts';
 import { helpReplies, warnOfCancellations } from './keyword-follow-up.ts';
-import { type Prepared, prepare } from './prepare.ts';
+import { type Known, type Prepared, prepare } from './prepare.ts';
 import { sendMessageQueue } from './queues.ts';
 import { writeTimeline } from './timeline.ts';
 
@@ -25,8 +26,8 @@ export async function writeMessages(
   drafts: Draft[],
 ): Promise<(Written | Fault)[]> {
   const prepared = await prepare(tx, now, drafts);
-  const ready = prepared.filter((one): one is Prepared => !(one instanceof Fault));
-  if (ready.length === 0) return prepared as Fault[];
+  const ready = prepared.filter((one): one is Prepared => 'draft' in one);
+  if (ready.length === 0) return prepared.map(answerOf);
 
   const duplicates = await insertMessages(tx, now, ready);
   const fresh = ready.filter((one) => !duplicates.has(one));
@@ -56,13 +57,18 @@ export async function writeMessages(
       })),
   );
   await recordEvents(tx, now, events);
-  // Ours to answers that the carrier leaves to us; through the same rules as any message.
+  // Answers that the carrier leaves to us; through the same rules as any message.
   const replies = await helpReplies(tx, now, fresh);
   if (replies.length > 0) await writeMessages(tx, now, queue, replies);
-  return prepared.map((one) => (one instanceof Fault ? one : (duplicates.get(one) ?? writtenOf(one))));
+  return prepared.map((one) => ('draft' in one ? (duplicates.get(one) ?? writtenOf(one)) : answerOf(one)));
 }
 
-/** @returns those whose carrier's message was known already, with the message that is there */
+function answerOf(one: Prepared | Known | Fault): Written | Fault {
+  if (one instanceof Fault) return one;
+  return 'known' in one ? one.known : writtenOf(one);
+}
+
+/** @returns those whose carrier's message somebody else wrote since we looked, with the message that is there */
 async function insertMessages(tx: Tx, now: Date, all: Prepared[]): Promise<Map<Prepared, Written>> {
   const inserted = await tx
     .insertInto('messages')
@@ -78,27 +84,15 @@ async function insertMessages(tx: Tx, now: Date, all: Prepared[]): Promise<Map<P
   const written = new Set(inserted.map((row) => row.message_id));
   const others = all.filter((one) => !written.has(one.messageId));
   if (others.length === 0) return new Map();
-  const asked = others.map((one, i) => ({
-    i,
-    b: one.draft.businessId,
-    p: one.provider,
-    id: one.draft.providerMessageId,
-  }));
-  const { rows } = await sql<{
-    i: number;
-    message_id: string;
-    conversation_id: string;
-    client_id: number;
-    status: Written['status'];
-  }>`
-    select w.i, m.message_id, m.conversation_id, m.client_id, m.status
-    from jsonb_to_recordset(${JSON.stringify(asked)}::jsonb) as w(i int, b bigint, p text, id text)
-    join messages m on m.business_id = w.b and m.provider = w.p and m.provider_message_id = w.id`.execute(tx);
+  const found = await findKnown(
+    tx,
+    others.map(({ draft }) => draft),
+  );
   return new Map(
-    rows.map((row) => [
-      others[row.i]!,
+    [...found].map(([at, row]) => [
+      others[at]!,
       {
-        ...writtenOf(others[row.i]!),
+        ...writtenOf(others[at]!),
         messageId: row.message_id,
         conversationId: row.conversation_id,
         clientId: row.client_id,
@@ -238,6 +232,7 @@ function consentEntries(one: Prepared): ConsentEntry[] {
       source: 'keyword',
       evidence: { message_id: one.messageId, content: one.draft.content },
       clientId: one.clientId,
+      at: one.occurredAt,
     },
   ];
 }

@@ -280,6 +280,7 @@ create table carrier_events (
   provider_message_id text,
   payload jsonb not null,
   state text not null check (state in ('kept', 'applied', 'parked', 'refused')),
+  tries integer not null default 0,
   note text,
   received_at timestamptz not null,
   settled_at timestamptz

@@ -14,7 +14,13 @@ export type Db = Kysely<Tables>;
 export type Tx = Transaction<Tables>;
 
 export type DatabaseTarget =
-  | { kind: 'postgres'; url: string; poolSize: number }
+  | {
+      kind: 'postgres';
+      url: string;
+      poolSize: number;
+      /** How long a statement waits for a lock before the caller gets 409; 5 s unless told. */
+      lockTimeoutMs?: number;
+    }
   | { kind: 'pglite'; dataDir: string }
   /** Keeps nothing. */
   | { kind: 'memory' };
@@ -39,10 +45,13 @@ export async function openDatabase(
   target: DatabaseTarget,
   onError: (error: Error) => void,
 ): Promise<Database> {
-  return target.kind === 'postgres' ? openPostgres(target.url, target.poolSize, onError) : openPglite(target);
+  return target.kind === 'postgres' ? openPostgres(target, onError) : openPglite(target);
 }
 
-function openPostgres(url: string, poolSize: number, onError: (error: Error) => void): Database {
+function openPostgres(
+  { url, poolSize, lockTimeoutMs = 5_000 }: DatabaseTarget & { kind: 'postgres' },
+  onError: (error: Error) => void,
+): Database {
   const pool = new pg.Pool({
     connectionString: url,
     max: poolSize,
@@ -51,8 +60,7 @@ function openPostgres(url: string, poolSize: number, onError: (error: Error) => 
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 30_000,
     // A statement or lock that takes longer is a fault: the caller gets 503 or 409 and may repeat.
-    options:
-      '-c statement_timeout=15000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000 -c timezone=UTC',
+    options: `-c statement_timeout=15000 -c lock_timeout=${lockTimeoutMs} -c idle_in_transaction_session_timeout=30000 -c timezone=UTC`,
     types: {
       getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
         oid === int8Oid

@@ -188,6 +188,7 @@ export interface Tables {
     provider_message_id: string | null;
     payload: Json<Record<string, unknown>>;
     state: 'kept' | 'applied' | 'parked' | 'refused';
+    tries: Generated<number>;
     note: string | null;
     received_at: Date;
     settled_at: Date | null;

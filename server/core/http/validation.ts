@@ -2,6 +2,20 @@ import { Ajv, type ValidateFunction } from 'ajv';
 import addFormats from 'ajv-formats';
 import { Fault, type FieldFault } from '../fault.ts';
 
+/** The library's own takes `urn:uuid:…` too, which Postgres does not. */
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+/**
+ * RFC 3339, as far as JavaScript and Postgres can keep it: no leap second (23:59:60, which a Date does not
+ * know), and in UTC within the years 100 to 9999: later ones have more digits, and what Postgres writes as
+ * 0050-02-03 00:00:00+00 PGlite reads as 1950.
+ */
+function isTime(text: string): boolean {
+  const rfc3339 = addFormats.default.get('date-time') as { validate(text: string): boolean };
+  const year = new Date(text).getUTCFullYear();
+  return rfc3339.validate(text) && year >= 100 && year <= 9999;
+}
+
 const common = {
   allErrors: true,
   removeAdditional: false,
@@ -14,7 +28,10 @@ const bodies = new Ajv({ ...common, coerceTypes: false });
 const urls = new Ajv({ ...common, coerceTypes: true });
 // Answers are checked in tests as they leave: an unlisted field would be dropped without a word.
 const answers = new Ajv({ ...common, useDefaults: false, coerceTypes: false });
-for (const ajv of [bodies, urls, answers]) addFormats.default(ajv);
+for (const ajv of [bodies, urls, answers]) {
+  addFormats.default(ajv);
+  ajv.addFormat('date-time', isTime).addFormat('uuid', uuid);
+}
 
 export function compileInput(schema: object, part: string | undefined): ValidateFunction {
   return (part === 'body' ? bodies : urls).compile(schema);

@@ -1,4 +1,4 @@
-import { EventEmitter, once } from 'node:events';
+import { EventEmitter } from 'node:events';
 import { sql } from 'kysely';
 import { fromKysely, fromPglite, type JobWithMetadata, PgBoss, type Clock as PgBossClock } from 'pg-boss';
 import type { Clock } from '../clock.ts';
@@ -78,7 +78,12 @@ export interface QueueOptions {
   queueClock?: PgBossClock;
   /** Whether this process looks after leases and retention. */
   supervise: boolean;
+  /** Seconds of every lease, in place of the queues' own: a test of a killed worker need not wait half a minute. */
+  leaseS?: number;
 }
+
+/** A lease that ran out is noticed within these seconds, so a killed worker's messages wait little. */
+const superviseEveryS = 5;
 
 export function createJobQueue(database: Database, options: QueueOptions): JobQueue {
   const { log } = options;
@@ -89,9 +94,8 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
     useListenNotify: true,
     schedule: false,
     supervise: options.supervise,
-    // A lease is over within seconds of its time, so a killed worker's messages wait little.
-    superviseIntervalSeconds: 5,
-    monitorIntervalSeconds: 5,
+    superviseIntervalSeconds: Math.min(superviseEveryS, options.leaseS ?? superviseEveryS),
+    monitorIntervalSeconds: Math.min(superviseEveryS, options.leaseS ?? superviseEveryS),
     maintenanceIntervalSeconds: 3600,
     warningSlowQuerySeconds: 30,
     ...(options.queueClock && { clock: options.queueClock }),
@@ -185,6 +189,19 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
     return rows;
   }
 
+  /** Resolves when a batch of this process ends, or after so many milliseconds: others may work on the queue too. */
+  function batchOr(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        activity.off('batch', done);
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      activity.once('batch', done);
+    });
+  }
+
   return {
     async insert(tx, queue, jobs) {
       if (jobs.length === 0) return;
@@ -200,7 +217,7 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
       for (const queue of queues) {
         const settings = {
           notify: true,
-          expireInSeconds: queue.leaseS,
+          expireInSeconds: options.leaseS ?? queue.leaseS,
           retryLimit: queue.retryLimit,
           retryDelay: 1,
           retryBackoff: true,
@@ -227,7 +244,7 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
       for (;;) {
         const rows = await depth();
         if (running === 0 && rows.every((row) => row.due === 0 && row.running === 0)) return;
-        await Promise.race([once(activity, 'batch'), new Promise((resolve) => setTimeout(resolve, 10))]);
+        await batchOr(10);
       }
     },
 

@@ -72,11 +72,21 @@ const ok = (value: number): Outcome<number> => ({ ok: true, value });
 const failed = (message: string) => ({ ok: false, error: expect.objectContaining({ message }) });
 
 describe('a batch', () => {
-  test('of a lone item is run at once, without a timer', async () => {
+  test('of a lone item is run in the same turn of the event loop, without a timer', async () => {
     const { submit, started } = controlled();
     submit();
-    await Promise.resolve();
+    await settled();
     expect(started).toEqual([[1]]);
+  });
+
+  test('holds what came in one turn, however many promises were settled in between', async () => {
+    const { submit, started } = controlled();
+    for (let i = 0; i < 3; i++) {
+      submit();
+      for (let microtask = 0; microtask < 100; microtask++) await undefined;
+    }
+    await settled();
+    expect(started).toEqual([[1, 2, 3]]);
   });
 
   test('holds what was submitted in the same turn, and then what came while every lane was busy', async () => {

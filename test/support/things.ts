@@ -1,0 +1,49 @@
+import type { Things } from './contract-requests.ts';
+import type { Client, RunningOmega } from './omega.ts';
+
+/**
+ * A business with one of everything that the API can name: staff, location, sender, client, conversation,
+ * a recorded message, a session. Ids differ between businesses, so none is by chance the other's.
+ */
+export async function businessWithThings(
+  omega: RunningOmega,
+  businessId: number,
+): Promise<{ api: Client; key: string; things: Things }> {
+  const [staffId, locationId, clientId] = [businessId * 10, businessId * 10 + 1, businessId * 10 + 2];
+  const last = String(businessId).padStart(4, '0').slice(-4);
+  const sender = `+1202555${last}`;
+  const phone = `+1303555${last}`;
+  const { api, key } = await omega.business({
+    business_id: businessId,
+    locations: [{ location_id: locationId, name: 'Main' }],
+    staffs: [{ staff_id: staffId, name: 'Mia Chen', role: 'manager' }],
+    senders: [{ channel: 'sms', address: sender, provider: 'simulator', location_id: locationId }],
+  });
+  const session = await api.post('/authentication/token', { staff_id: staffId });
+  const provider_message_id = `SM-of-${businessId}`;
+  const recorded = await api.post('/sms/record', {
+    client_id: clientId,
+    to: phone,
+    content: 'Hello',
+    direction: 'outbound',
+    provider: 'twilio',
+    provider_message_id,
+  });
+  return {
+    api,
+    key,
+    things: {
+      business_id: businessId,
+      client_id: clientId,
+      staff_id: staffId,
+      location_id: locationId,
+      conversation_id: recorded.body.conversation_id,
+      message_id: recorded.body.message_id,
+      provider_message_id,
+      session_id: session.body.session_id,
+      token: session.body.token,
+      phone,
+      sender,
+    },
+  };
+}
