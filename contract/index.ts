@@ -2,6 +2,7 @@
 import * as authentication from './authentication.ts';
 import * as business from './business.ts';
 import * as conversations from './conversations.ts';
+import * as email from './email.ts';
 import * as health from './health.ts';
 import type { Operation } from './operation.ts';
 import * as session from './session.ts';
@@ -18,6 +19,10 @@ export const contract = {
   queueSms: sms.queueSms,
   recordSms: sms.recordSms,
   updateSmsStatus: sms.updateSmsStatus,
+  queueEmail: email.queueEmail,
+  recordEmail: email.recordEmail,
+  updateEmailStatus: email.updateEmailStatus,
+  downloadAttachment: email.downloadAttachment,
   listConversations: conversations.listConversations,
   createConversation: conversations.createConversation,
   listMessages: conversations.listMessages,
@@ -35,6 +40,7 @@ export const tags: Record<string, string> = {
   authentication: 'Sessions for staff.',
   session: 'End them.',
   sms: 'Texts: send, record, update.',
+  email: 'Mail: send, record, update; its files.',
   businesses: 'Conversations, and what staff do in them.',
   simulator: 'A carrier to try everything with, no account needed.',
 };

@@ -1,4 +1,4 @@
-import { countSegments, readKeyword } from '../channels/index.ts';
+import { countSegments, headerFault, readKeyword } from '../channels/index.ts';
 import type { ConsentVerdict } from '../clients/index.ts';
 import type { MessageStatus } from '../core/db/index.ts';
 import { Fault, invalid } from '../core/fault.ts';
@@ -15,7 +15,12 @@ export function checkDraft(draft: Draft, now: Date): { segments: number; encodin
       errors: [{ path: 'client_id', message: 'is required (or `to`)', code: 'required' }],
     });
   }
-  const counted = countSegments(draft.content);
+  // A mail may have a megabyte, and has no segments.
+  const counted = countSegments(draft.channel === 'email' ? '' : draft.content);
+  if (draft.channel === 'email' && draft.act !== 'receive' && draft.subject !== undefined) {
+    const fault = headerFault('subject', draft.subject);
+    if (fault) throw invalid(fault.path, fault.message, fault.code);
+  }
   if (draft.act === 'queue' && draft.channel === 'sms' && counted.segments > mostSegments) {
     const costly = counted.offending
       .slice(0, 5)
