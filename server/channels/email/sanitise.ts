@@ -119,8 +119,9 @@ function readUrl(value: string | undefined, protocols: ReadonlySet<string>): str
 
 function openLink(tagName: string, { href, ...attribs }: Attributes): Tag {
   const url = readUrl(href, linkProtocols);
-  if (url === null) return { tagName, attribs: without(attribs, 'target', 'rel') };
-  return { tagName, attribs: { ...attribs, href: url, target: '_blank', rel: 'noopener noreferrer' } };
+  const kept = without(attribs, 'target', 'rel');
+  if (url === null) return { tagName, attribs: kept };
+  return { tagName, attribs: { href: url, target: '_blank', rel: 'noopener noreferrer', ...kept } };
 }
 
 const remoteProtocols = new Set(['http:', 'https:']);
@@ -132,9 +133,9 @@ const remoteProtocols = new Set(['http:', 'https:']);
 function showImage(tagName: string, { src, ...attribs }: Attributes): Tag {
   const kept = without(attribs, 'data-remote-src');
   if (src !== undefined && (contentId.test(src) || (src.length <= longestDataImage && dataImage.test(src))))
-    return { tagName, attribs: { ...kept, src } };
+    return { tagName, attribs: { src, ...kept } };
   const remote = readUrl(src ?? attribs['data-remote-src'], remoteProtocols);
-  return { tagName, attribs: remote === null ? kept : { ...kept, 'data-remote-src': remote } };
+  return { tagName, attribs: remote === null ? kept : { 'data-remote-src': remote, ...kept } };
 }
 
 function without(attribs: Attributes, ...names: string[]): Attributes {
