@@ -66,9 +66,14 @@ const exampleMessage = {
   status: 'delivered',
   content: 'See you at 9 tomorrow, Ana!',
   subject: null,
+  html: null,
   media_urls: [],
+  attachments: [],
   from: '+15005550006',
   to: '+12025550123',
+  cc: [],
+  bcc: [],
+  reply_to: null,
   sent_by: null,
   sender_type: 'system',
   category: 'transactional',
@@ -85,6 +90,7 @@ const exampleMessage = {
   advice: null,
   attempts: 1,
   unread: false,
+  auto_reply: false,
   external_ref: { type: 'appointment', id: '8841' },
   metadata: {},
   request_id: 'reminder-8841',
@@ -95,6 +101,10 @@ const exampleMessage = {
   delivered_at: '2026-11-21T18:00:01.030Z',
   read_at: null,
   failed_at: null,
+  opened_at: null,
+  clicked_at: null,
+  complained_at: null,
+  unsubscribed_at: null,
 };
 
 export const listConversations = operation({

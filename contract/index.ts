@@ -3,6 +3,7 @@ import * as authentication from './authentication.ts';
 import * as business from './business.ts';
 import * as consents from './consents.ts';
 import * as conversations from './conversations.ts';
+import * as email from './email.ts';
 import * as health from './health.ts';
 import * as locations from './locations.ts';
 import type { Operation } from './operation.ts';
@@ -21,6 +22,10 @@ export const contract = {
   queueSms: sms.queueSms,
   recordSms: sms.recordSms,
   updateSmsStatus: sms.updateSmsStatus,
+  queueEmail: email.queueEmail,
+  recordEmail: email.recordEmail,
+  updateEmailStatus: email.updateEmailStatus,
+  downloadAttachment: email.downloadAttachment,
   listConversations: conversations.listConversations,
   createConversation: conversations.createConversation,
   listMessages: conversations.listMessages,
@@ -47,6 +52,7 @@ export const tags: Record<string, string> = {
   authentication: 'Sessions for staff.',
   session: 'End them.',
   sms: 'Texts: send, record, update.',
+  email: 'Mail: send, record, update; its files.',
   businesses: 'Conversations, and what staff do in them.',
   'business-staffs': 'The people who answer.',
   consents: 'What clients allowed and refused, with the evidence.',

@@ -46,6 +46,8 @@ export interface Operation<
   errors: readonly ErrorCode[];
   /** Largest body, in bytes; 1 MiB unless told. */
   bodyLimit?: number;
+  /** The media type of an answer that is bytes and no JSON. */
+  bytes?: string;
   /** The answer holds a credential: its copy for replays is kept encrypted. */
   secretAnswer?: boolean;
   /** One valid request and what it answers, shown in OpenAPI and validated by a test. */

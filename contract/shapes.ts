@@ -162,6 +162,16 @@ export const Conversation = Type.Object({
 });
 export type Conversation = Static<typeof Conversation>;
 
+/** A file of a mail. Its bytes are at `GET /businesses/{business_id}/messages/{message_id}/attachments/{attachment_id}`. */
+export const AttachmentSummary = Type.Object({
+  attachment_id: Type.String({ format: 'uuid' }),
+  filename: Type.String({
+    description: 'Safe on any system: no path, nothing invisible, 255 bytes at most.',
+  }),
+  content_type: Type.String({ description: 'As its sender calls it; the download never claims it.' }),
+  size: Type.Integer({ description: 'Bytes.' }),
+});
+
 export const Message = Type.Object({
   message_id: MessageId,
   conversation_id: ConversationId,
@@ -172,9 +182,19 @@ export const Message = Type.Object({
   status: Status,
   content: Type.String(),
   subject: Nullable(Type.String()),
+  html: Nullable(
+    Type.String({
+      description:
+        "A mail's HTML, made safe to show: no script, form or frame, and remote images off (their address is in `data-remote-src`).",
+    }),
+  ),
   media_urls: Type.Array(Type.String()),
+  attachments: Type.Array(AttachmentSummary),
   from: Nullable(Type.String()),
   to: Nullable(Type.String()),
+  cc: Type.Array(Type.String()),
+  bcc: Type.Array(Type.String(), { description: 'For staff to see; other recipients never do.' }),
+  reply_to: Nullable(Type.String()),
   sent_by: Nullable(StaffId),
   sender_type: SenderType,
   category: Nullable(Category),
@@ -191,6 +211,9 @@ export const Message = Type.Object({
   advice: Nullable(Type.String({ description: 'What to do about the reason, in plain words.' })),
   attempts: Type.Integer({ description: 'How often it was handed to a carrier.' }),
   unread: Type.Boolean(),
+  auto_reply: Type.Boolean({
+    description: 'A machine wrote it (out of office): nobody waits for an answer to it.',
+  }),
   external_ref: Nullable(
     Type.Object({ type: Type.String(), id: Type.String(), starts_at: Type.Optional(Type.String()) }),
   ),
@@ -203,5 +226,9 @@ export const Message = Type.Object({
   delivered_at: Nullable(Time('When it was delivered.')),
   read_at: Nullable(Time('When the client read it.')),
   failed_at: Nullable(Time('When it failed.')),
+  opened_at: Nullable(Time('When the mail was first opened. Scanners open mail too.')),
+  clicked_at: Nullable(Time('When a link in it was first clicked.')),
+  complained_at: Nullable(Time('When the client reported it as spam.')),
+  unsubscribed_at: Nullable(Time('When the client unsubscribed through it.')),
 });
 export type Message = Static<typeof Message>;

@@ -107,10 +107,12 @@ export class Omega {
         body: call.body,
         signal: options.signal ? AbortSignal.any([options.signal, timeout]) : timeout,
       });
-      const text = await response.text();
       const id = response.headers.get('x-request-id') ?? requestId;
-      if (!response.ok) return failed(errorOf(response, text, id));
-      const data = (text === '' ? null : JSON.parse(text)) as DataOf<Id>;
+      if (!response.ok) return failed(errorOf(response, await response.text(), id));
+      const isJson = response.headers.get('content-type')?.includes('json') ?? false;
+      const data = (
+        isJson ? await response.json() : new Uint8Array(await response.arrayBuffer())
+      ) as DataOf<Id>;
       const replayed = response.headers.get('idempotency-replayed') === 'true';
       return { data, error: null, status: response.status, requestId: id, replayed };
     } catch (cause) {

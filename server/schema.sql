@@ -20,6 +20,18 @@ CREATE TABLE public.api_keys (
     revoked_at timestamp with time zone
 );
 
+CREATE TABLE public.attachments (
+    business_id bigint NOT NULL,
+    message_id uuid NOT NULL,
+    attachment_id uuid NOT NULL,
+    filename text NOT NULL,
+    content_type text NOT NULL,
+    size integer NOT NULL,
+    sha256 text NOT NULL,
+    content bytea NOT NULL,
+    created_at timestamp with time zone NOT NULL
+);
+
 CREATE TABLE public.attempts (
     business_id bigint NOT NULL,
     message_id uuid NOT NULL,
@@ -193,6 +205,18 @@ CREATE TABLE public.messages (
     delivered_at timestamp with time zone,
     read_at timestamp with time zone,
     failed_at timestamp with time zone,
+    html text,
+    display_html text,
+    display_version integer,
+    cc jsonb DEFAULT '[]'::jsonb NOT NULL,
+    bcc jsonb DEFAULT '[]'::jsonb NOT NULL,
+    reply_to text,
+    attachments jsonb DEFAULT '[]'::jsonb NOT NULL,
+    auto_reply boolean DEFAULT false NOT NULL,
+    opened_at timestamp with time zone,
+    clicked_at timestamp with time zone,
+    complained_at timestamp with time zone,
+    unsubscribed_at timestamp with time zone,
     CONSTRAINT messages_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text, 'internal'::text])))
 );
 
@@ -258,7 +282,8 @@ CREATE TABLE public.simulator_messages (
     from_address text NOT NULL,
     to_address text NOT NULL,
     content text NOT NULL,
-    accepted_at timestamp with time zone NOT NULL
+    accepted_at timestamp with time zone NOT NULL,
+    mail jsonb
 );
 
 CREATE TABLE public.simulator_tries (
@@ -295,6 +320,9 @@ ALTER TABLE ONLY public.api_keys
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_pkey PRIMARY KEY (key_id);
+
+ALTER TABLE ONLY public.attachments
+    ADD CONSTRAINT attachments_pkey PRIMARY KEY (business_id, message_id, attachment_id);
 
 ALTER TABLE ONLY public.attempts
     ADD CONSTRAINT attempts_pkey PRIMARY KEY (business_id, message_id, attempt_no);
@@ -424,6 +452,9 @@ ALTER TABLE ONLY public.addresses
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);
+
+ALTER TABLE ONLY public.attachments
+    ADD CONSTRAINT attachments_business_id_message_id_fkey FOREIGN KEY (business_id, message_id) REFERENCES public.messages(business_id, message_id);
 
 ALTER TABLE ONLY public.attempts
     ADD CONSTRAINT attempts_business_id_message_id_fkey FOREIGN KEY (business_id, message_id) REFERENCES public.messages(business_id, message_id);

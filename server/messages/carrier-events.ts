@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { receiveMail } from '../channels/index.ts';
 import type { Clock } from '../core/clock.ts';
 import { type Db, inTransaction, type MessageStatus, type Tx } from '../core/db/index.ts';
 import { Fault } from '../core/fault.ts';
@@ -8,6 +9,7 @@ import type { Log } from '../core/log.ts';
 import type { JobQueue } from '../core/queue/index.ts';
 import { storable } from '../core/storable.ts';
 import type { Written } from './draft.ts';
+import { type Fact, noteFact } from './note-fact.ts';
 import { applyReports } from './report.ts';
 import { writeTimeline } from './timeline.ts';
 import { writeMessages } from './write-messages.ts';
@@ -37,16 +39,20 @@ export type CarrierEvent = {
       to: string;
       content: string;
       subject: string | null;
+      /** A mail's, as it came. */
+      html?: string | null;
+      /** A machine wrote it. */
+      autoReply?: boolean;
       mediaUrls: string[];
       occurredAt: string | null;
       requestId: string | null;
     }
-  /** Something beside the status: a complaint, a click. */
+  /** Something beside the status. */
   | {
       kind: 'fact';
       messageId: string | null;
       providerMessageId: string;
-      fact: string;
+      fact: Fact;
       occurredAt: string | null;
     }
 );
@@ -169,6 +175,7 @@ const mostTries = 5;
 async function applyEvent(tx: Tx, now: Date, queue: JobQueue, event: CarrierEvent): Promise<Applied> {
   const by: Origin = { actor: { type: 'carrier', id: event.provider }, origin: { provider: event.provider } };
   if (event.kind === 'inbound') {
+    const mail = event.channel === 'email' ? mailOf(event) : null;
     const [written] = await writeMessages(tx, now, queue, [
       {
         businessId: event.businessId,
@@ -177,8 +184,10 @@ async function applyEvent(tx: Tx, now: Date, queue: JobQueue, event: CarrierEven
         direction: 'inbound',
         clientAddress: event.from,
         ownAddress: event.to,
-        content: event.content,
-        subject: event.subject ?? undefined,
+        content: mail?.content ?? event.content,
+        subject: (mail ? mail.subject : event.subject) ?? undefined,
+        mail: mail?.mail,
+        autoReply: event.autoReply,
         mediaUrls: event.mediaUrls,
         metadata: {},
         provider: event.provider,
@@ -196,15 +205,7 @@ async function applyEvent(tx: Tx, now: Date, queue: JobQueue, event: CarrierEven
   const about = await findMessage(tx, event);
   if (!about) return { state: 'parked' };
   if (event.kind === 'fact') {
-    await writeTimeline(tx, [
-      {
-        businessId: event.businessId,
-        messageId: about.messageId,
-        kind: `fact.${event.fact}`,
-        at: now,
-        data: { provider: event.provider, occurred_at: event.occurredAt },
-      },
-    ]);
+    await noteFact(tx, now, { ...event, messageId: about.messageId, by });
     return { state: 'applied', written: null };
   }
   const settled = await settleByCallback(tx, now, event, about);
@@ -227,6 +228,10 @@ async function applyEvent(tx: Tx, now: Date, queue: JobQueue, event: CarrierEven
   // Conversations are locked before messages, and the report has locked both by now.
   if (settled) await nameByCarrier(tx, event, about.messageId);
   return { state: 'applied', written: null };
+}
+
+function mailOf(event: CarrierEvent & { kind: 'inbound' }) {
+  return receiveMail({ subject: event.subject, text: event.content, html: event.html ?? null });
 }
 
 /** The message of a callback: named by our id, or known by the carrier's. Both within the business. */

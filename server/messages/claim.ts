@@ -4,11 +4,14 @@ import { consentVerdicts } from '../clients/index.ts';
 import type { MessageStatus, Tx } from '../core/db/index.ts';
 import { recordEvents } from '../core/events/index.ts';
 import type { JobQueue } from '../core/queue/index.ts';
+import { type ClaimedMail, loadMail } from './mail-content.ts';
 import { sendMessageQueue, settleAttemptQueue } from './queues.ts';
 import { writeTimeline } from './timeline.ts';
 
 /** A message taken for sending: its attempt is written down, and the carrier may be called. */
-export interface ClaimedMessage extends OutgoingMessage {
+export interface ClaimedMessage extends Omit<OutgoingMessage, 'mail'> {
+  /** Its files are named; whoever calls the carrier gives them their bytes ({@link withFiles}). */
+  mail: ClaimedMail | null;
   provider: string;
   claimedAt: Date;
 }
@@ -99,6 +102,7 @@ export async function claimMessages(
     .set({ status: 'sending', attempts: sql`attempts + 1`, provider_message_id: null })
     .where(idsAre(allowed))
     .execute();
+  const mails = await loadMail(tx, allowed);
   return allowed.map((row) => ({
     businessId: row.business_id,
     messageId: row.message_id,
@@ -109,6 +113,7 @@ export async function claimMessages(
     content: row.content,
     subject: row.subject,
     mediaUrls: row.media_urls,
+    mail: mails.get(row.message_id) ?? null,
     provider: row.provider,
     claimedAt: now,
   }));

@@ -1,4 +1,4 @@
-import { countSegments, type Keyword, readKeyword } from '../channels/index.ts';
+import { countSegments, headerFault, type Keyword, readKeyword } from '../channels/index.ts';
 import type { ConsentVerdict } from '../clients/index.ts';
 import type { MessageStatus } from '../core/db/index.ts';
 import type { FieldFault } from '../core/fault.ts';
@@ -18,7 +18,12 @@ export function checkDraft(
     faults.push({ path, message, code });
   if (draft.clientId === undefined && draft.clientAddress === undefined)
     fail('client_id', 'is required (or `to`)', 'required');
-  const counted = countSegments(draft.content);
+  // A mail may have a megabyte, and has no segments.
+  const counted = countSegments(draft.channel === 'email' ? '' : draft.content);
+  if (draft.channel === 'email' && draft.act !== 'receive' && draft.subject !== undefined) {
+    const fault = headerFault('subject', draft.subject);
+    if (fault) faults.push(fault);
+  }
   if (draft.act === 'queue' && draft.channel === 'sms' && counted.segments > mostSegments) {
     const costly = counted.offending
       .slice(0, 5)

@@ -7,6 +7,7 @@ import type { Log } from '../core/log.ts';
 import type { Job, JobHandler, JobQueue } from '../core/queue/index.ts';
 import type { Secrets } from '../core/secrets.ts';
 import { type ClaimedMessage, claimMessages } from './claim.ts';
+import { loadMail, withFiles } from './mail-content.ts';
 import { carrierDeadlineMs, sendMessageQueue, settleAttemptQueue } from './queues.ts';
 import { applyReports, type Report } from './report.ts';
 import { type AttemptOutcome, settleAttempts, settleDelaysS } from './settle.ts';
@@ -64,7 +65,9 @@ export function deliveryJobs(options: DeliveryOptions): JobHandler<never>[] {
       return { kind: 'refused', code: null, reason: 'account_config', message: account.message };
     }
     try {
-      return await withDeadline(deadlineMs, (signal) => carrier.send(message, account, signal));
+      return await withDeadline(deadlineMs, (signal) =>
+        carrier.send(withFiles(db, message), account, signal),
+      );
     } catch (error) {
       log.warn(
         { err: error, message_id: message.messageId, provider: message.provider },
@@ -137,7 +140,7 @@ export function deliveryJobs(options: DeliveryOptions): JobHandler<never>[] {
     try {
       const account = await accounts(carrier, attempt.businessId);
       return await withDeadline(deadlineMs, (signal) =>
-        carrier.find(attempt, attempt.claimedAt, account, signal),
+        carrier.find(withFiles(db, attempt), attempt.claimedAt, account, signal),
       );
     } catch (error) {
       return { kind: 'unknown' as const, detail: error instanceof Error ? error.message : String(error) };
@@ -266,15 +269,19 @@ async function openAttempt(
     content: string;
     subject: string | null;
     media_urls: string[];
+    business_id: number;
+    message_id: string;
     from_address: string;
     to_address: string;
+    category: 'transactional' | 'marketing' | null;
   }>`
-    select a.provider, a.claimed_at, m.channel, m.content, m.subject, m.media_urls, m.from_address, m.to_address
+    select a.business_id, a.message_id, a.provider, a.claimed_at, m.channel, m.category, m.content, m.subject, m.media_urls, m.from_address, m.to_address
     from attempts a join messages m on m.business_id = a.business_id and m.message_id = a.message_id
     where a.business_id = ${data.business_id} and a.message_id = ${data.message_id} and a.attempt_no = ${data.attempt_no}
       and a.state = 'unknown'`.execute(db);
   const row = rows[0];
   if (!row) return null;
+  const mails = await loadMail(db, [row]);
   return {
     businessId: data.business_id,
     messageId: data.message_id,
@@ -285,6 +292,7 @@ async function openAttempt(
     content: row.content,
     subject: row.subject,
     mediaUrls: row.media_urls,
+    mail: mails.get(data.message_id) ?? null,
     provider: row.provider,
     claimedAt: row.claimed_at,
   };

@@ -1,3 +1,4 @@
+import type { MailContent } from '../channels/index.ts';
 import type { MessageStatus } from '../core/db/index.ts';
 import type { Origin } from '../core/http/index.ts';
 
@@ -19,6 +20,10 @@ export interface Draft {
   locationId?: number;
   content: string;
   subject?: string;
+  /** What a mail has besides; read by the channel's own rules before it comes here. */
+  mail?: MailContent;
+  /** A machine's answer (out of office): nobody waits for a reply to it. */
+  autoReply?: boolean;
   mediaUrls: string[];
   sentBy?: number;
   senderType?: 'staff' | 'client' | 'system' | 'automation';

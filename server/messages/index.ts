@@ -1,6 +1,7 @@
 export { type CarrierEvent, type CarrierEvents, createCarrierEvents } from './carrier-events.ts';
 export { deliveryJobs } from './deliver.ts';
 export type { Draft, Written } from './draft.ts';
+export { emailRoutes } from './email-routes.ts';
 export { createIntake, type Intake } from './intake.ts';
 export { sendMessageQueue, settleAttemptQueue } from './queues.ts';
 export { messageRoutes } from './routes.ts';

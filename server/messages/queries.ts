@@ -58,9 +58,10 @@ export async function listMessages(
 export async function findMessageId(
   tx: Tx,
   businessId: number,
-  named: { messageId?: string; provider?: string; providerMessageId?: string },
+  named: { messageId?: string; provider?: string; providerMessageId?: string; channel?: string },
 ): Promise<string | null> {
   let query = tx.selectFrom('messages').select('message_id').where('business_id', '=', businessId);
+  if (named.channel !== undefined) query = query.where('channel', '=', named.channel);
   query =
     named.messageId !== undefined
       ? query.where('message_id', '=', named.messageId)

@@ -1,6 +1,6 @@
 import { businessFor } from '../businesses/index.ts';
 import { conversationFor } from '../conversations/index.ts';
-import { Fault, invalid, notFound } from '../core/fault.ts';
+import { invalid } from '../core/fault.ts';
 import {
   answer,
   type Binding,
@@ -17,8 +17,8 @@ import type { Draft, Written } from './draft.ts';
 import type { Intake, Submission } from './intake.ts';
 import { markMessagesRead } from './mark-read.ts';
 import { presentMessage } from './present.ts';
-import { findMessageId, listMessages, type MessageFilters } from './queries.ts';
-import { applyReports } from './report.ts';
+import { listMessages, type MessageFilters } from './queries.ts';
+import { updateStatus } from './update-status.ts';
 
 export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Binding[] {
   const { intake, cursors } = options;
@@ -55,54 +55,7 @@ export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Bi
       return { ...kept, replayed } as never;
     }),
 
-    write('updateSmsStatus', async (tx, { body, businessId, now, origin }) => {
-      const named = {
-        messageId: body.message_id,
-        provider: body.provider,
-        providerMessageId: body.provider_message_id,
-      };
-      if (
-        named.messageId === undefined &&
-        (named.provider === undefined || named.providerMessageId === undefined)
-      ) {
-        throw new Fault(
-          'invalid_parameters',
-          'Name the message: message_id, or provider and provider_message_id.',
-          {
-            errors: [
-              {
-                path: 'message_id',
-                message: 'is required (or provider and provider_message_id)',
-                code: 'required',
-              },
-            ],
-          },
-        );
-      }
-      const messageId = await findMessageId(tx, businessId, named);
-      if (!messageId) throw notFound('message');
-      if (named.provider !== undefined && named.providerMessageId !== undefined) {
-        const byCarrier = await findMessageId(tx, businessId, { ...named, messageId: undefined });
-        if (byCarrier !== null && byCarrier !== messageId)
-          throw invalid('provider_message_id', 'names another message than message_id', 'conflict');
-      }
-      const [reported] = await applyReports(tx, now, [
-        {
-          businessId,
-          messageId,
-          source: 'api',
-          status: body.status,
-          provider: body.provider ?? null,
-          providerMessageId: body.provider_message_id ?? null,
-          providerStatus: null,
-          errorCode: body.error_code ?? null,
-          errorMessage: body.error_message ?? null,
-          occurredAt: body.occurred_at === undefined ? null : new Date(body.occurred_at),
-          by: origin,
-        },
-      ]);
-      return answer(200, { message_id: messageId, status: reported!.status, applied: reported!.applied });
-    }),
+    write('updateSmsStatus', (tx, call) => updateStatus(tx, call)),
 
     read('listMessages', async (db, { businessId, params, query }) => {
       await conversationFor(db, businessId, params.client_id, params.conversation_id);
@@ -173,7 +126,7 @@ export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Bi
 }
 
 /** Whose words they are: a session writes as its own staff member, a key as whom it names. */
-function authorOf(caller: Caller, named: number | undefined): number | null {
+export function authorOf(caller: Caller, named: number | undefined): number | null {
   if (caller.staffId === null) return named ?? null;
   if (named !== undefined && named !== caller.staffId) {
     throw invalid('sent_by', 'a session writes as its own staff member; leave it out');

@@ -8,6 +8,7 @@ import type { JobQueue } from '../core/queue/index.ts';
 import type { Draft, Written } from './draft.ts';
 import { findKnown } from './facts.ts';
 import { helpReplies, warnOfCancellations } from './keyword-follow-up.ts';
+import { mailColumns, writeAttachments } from './mail-content.ts';
 import { type Known, type Prepared, prepare } from './prepare.ts';
 import { sendMessageQueue } from './queues.ts';
 import { writeTimeline } from './timeline.ts';
@@ -31,6 +32,7 @@ export async function writeMessages(
 
   const duplicates = await insertMessages(tx, now, ready);
   const fresh = ready.filter((one) => !duplicates.has(one));
+  await writeAttachments(tx, now, fresh);
   const events = fresh.flatMap(changeConversation);
   events.push(...(await warnOfCancellations(tx, now, fresh)));
   await writeConsents(tx, now, fresh.flatMap(consentEntries));
@@ -135,6 +137,8 @@ function messageRow(one: Prepared, now: Date) {
     send_at: draft.sendAt ?? null,
     occurred_at: one.occurredAt,
     created_at: now,
+    ...mailColumns(draft.mail),
+    auto_reply: draft.autoReply ?? false,
     ...timesOf(decision.status, one.occurredAt),
   };
 }
@@ -194,9 +198,10 @@ function changeConversation(one: Prepared): NewEvent[] {
     senderType: senderTypeOf(draft),
     occurredAt: one.occurredAt,
     unread: decision.unread,
+    autoReply: draft.autoReply,
   });
   events.push(event(eventTypeOf(one), about));
-  if (draft.direction === 'inbound' && decision.unread) {
+  if (draft.direction === 'inbound' && decision.unread && !draft.autoReply) {
     const reopened = reopen(conversation, draft.by, 'message.received');
     if (reopened) events.push(reopened);
   }
@@ -258,7 +263,7 @@ function firstTimelineEntry(one: Prepared, at: Date) {
 /** When each client was last heard from. */
 async function markSeen(tx: Tx, all: Prepared[]): Promise<void> {
   const seen = all
-    .filter((one) => one.draft.direction === 'inbound')
+    .filter((one) => one.draft.direction === 'inbound' && !one.draft.autoReply)
     .map((one) => ({ b: one.draft.businessId, c: one.clientId, at: one.occurredAt }));
   if (seen.length === 0) return;
   await sql`

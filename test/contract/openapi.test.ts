@@ -78,7 +78,7 @@ describe('each operation is told with its words, input, example, answers, errors
     if (row.input.body) expect(body?.example).toEqual(row.example?.body);
 
     for (const status of Object.keys(row.output))
-      expect(one.responses[status]?.content['application/json']?.schema).toBeDefined();
+      expect(one.responses[status]?.content[row.bytes ?? 'application/json']?.schema).toBeDefined();
     const { status, answer } = row.example!;
     expect(one.responses[status]?.content['application/json']?.example).toEqual(answer);
 

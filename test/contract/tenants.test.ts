@@ -28,6 +28,7 @@ const nobodys: Things = {
   conversation_id: '0198c2a4-0000-7000-8000-00000000dead',
   message_id: '0198c2a4-0000-7000-8000-00000000beef',
   provider_message_id: 'SM-of-9009',
+  attachment_id: '0198c2a4-0000-7000-8000-00000000afff',
   session_id: '0198c2a4-0000-7000-8000-00000000cafe',
   token: `oms_${'A'.repeat(43)}`,
   phone: '+13035559009',

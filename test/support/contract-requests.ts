@@ -15,6 +15,7 @@ export interface Things {
   conversation_id: string;
   message_id: string;
   provider_message_id: string;
+  attachment_id: string;
   session_id: string;
   token: string;
   /** The client's phone, and the business's own number. */
@@ -34,6 +35,7 @@ const thingOfField: Record<string, keyof Things> = {
   conversation_id: 'conversation_id',
   message_id: 'message_id',
   provider_message_id: 'provider_message_id',
+  attachment_id: 'attachment_id',
   session_id: 'session_id',
   token: 'token',
 };

@@ -9,6 +9,8 @@ export type { MessageStatus };
 
 /** Written as text (JSON.stringify), read as a value: the same in `pg` and PGlite. */
 type Json<T> = ColumnType<T, string, string>;
+/** The database fills it where it is left out. */
+type JsonOrDefault<T> = ColumnType<T, string | undefined, string>;
 type JsonOrNull<T> = ColumnType<T | null, string | null | undefined, string | null>;
 
 interface Dated {
@@ -138,6 +140,31 @@ export interface Tables {
     delivered_at: Date | null;
     read_at: Date | null;
     failed_at: Date | null;
+    html: string | null;
+    display_html: string | null;
+    display_version: number | null;
+    cc: JsonOrDefault<string[]>;
+    bcc: JsonOrDefault<string[]>;
+    reply_to: string | null;
+    attachments: JsonOrDefault<
+      { attachment_id: string; filename: string; content_type: string; size: number }[]
+    >;
+    auto_reply: Generated<boolean>;
+    opened_at: Date | null;
+    clicked_at: Date | null;
+    complained_at: Date | null;
+    unsubscribed_at: Date | null;
+  };
+  attachments: {
+    business_id: number;
+    message_id: string;
+    attachment_id: string;
+    filename: string;
+    content_type: string;
+    size: number;
+    sha256: string;
+    content: Uint8Array;
+    created_at: Date;
   };
   attempts: {
     business_id: number;
@@ -232,6 +259,7 @@ export interface Tables {
     to_address: string;
     content: string;
     accepted_at: Date;
+    mail: JsonOrNull<Record<string, unknown>>;
   };
   simulator_tries: { business_id: number; message_id: string; tries: number };
 }

@@ -37,6 +37,10 @@ export type EventType =
   | 'message.undelivered'
   | 'message.failed'
   | 'message.canceled'
+  | 'message.opened'
+  | 'message.clicked'
+  | 'message.complained'
+  | 'message.unsubscribed'
   | 'note.added'
   | 'session.created'
   | 'session.expired';

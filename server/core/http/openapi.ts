@@ -70,7 +70,9 @@ function documented(row: Operation): object {
       row.example && row.example.status === Number(status) ? { example: row.example.answer } : {};
     responses[status] = {
       description: descriptionOf(Number(status)),
-      content: { 'application/json': { schema: schemaOnly(schema), ...example } },
+      content: row.bytes
+        ? { [row.bytes]: { schema: { type: 'string', format: 'binary' } } }
+        : { 'application/json': { schema: schemaOnly(schema), ...example } },
     };
   }
   const problem = { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } };
