@@ -71,7 +71,7 @@ function documented(row: Operation): object {
     responses[status] = {
       description: descriptionOf(Number(status)),
       content: row.bytes
-        ? { [row.bytes]: { schema: { type: 'string', format: 'binary' } } }
+        ? { [row.bytes]: { schema: { type: 'string', format: 'binary' }, ...example } }
         : { 'application/json': { schema: schemaOnly(schema), ...example } },
     };
   }
