@@ -3,6 +3,7 @@ import * as authentication from './authentication.ts';
 import * as business from './business.ts';
 import * as conversations from './conversations.ts';
 import * as health from './health.ts';
+import * as messages from './messages.ts';
 import type { Operation } from './operation.ts';
 import * as session from './session.ts';
 import * as simulator from './simulator.ts';
@@ -22,6 +23,19 @@ export const contract = {
   createConversation: conversations.createConversation,
   listMessages: conversations.listMessages,
   addNote: conversations.addNote,
+  recordMessages: messages.recordMessages,
+  retryMessages: messages.retryMessages,
+  retryMessage: messages.retryMessage,
+  getMessagesByRequest: messages.getMessagesByRequest,
+  getBusinessMessagesByRequest: messages.getBusinessMessagesByRequest,
+  searchMessages: messages.searchMessages,
+  searchConversationMessages: messages.searchConversationMessages,
+  searchBusiness: messages.searchBusiness,
+  getMessageTimeline: messages.getMessageTimeline,
+  preflightMessage: messages.preflightMessage,
+  cancelMessage: messages.cancelMessage,
+  rescheduleMessage: messages.rescheduleMessage,
+  updateExternalRef: messages.updateExternalRef,
   simulateInbound: simulator.simulateInbound,
 } as const satisfies Record<string, Operation>;
 
@@ -36,6 +50,7 @@ export const tags: Record<string, string> = {
   session: 'End them.',
   sms: 'Texts: send, record, update.',
   businesses: 'Conversations, and what staff do in them.',
+  messages: 'Messages of any channel: record, retry, find, look into, move and cancel.',
   simulator: 'A carrier to try everything with, no account needed.',
 };
 

@@ -6,7 +6,7 @@ import type { Binding, Cursors } from './core/http/index.ts';
 import type { JobQueue } from './core/queue/index.ts';
 import type { Secrets } from './core/secrets.ts';
 import { healthRoutes } from './health/index.ts';
-import { type Intake, messageRoutes } from './messages/index.ts';
+import { type Intake, messageActRoutes, messageRoutes, searchRoutes } from './messages/index.ts';
 import { simulatorRoutes } from './simulator/index.ts';
 
 export interface AppParts {
@@ -29,6 +29,8 @@ export function allRoutes(parts: AppParts): Binding[] {
     ...businessRoutes(parts),
     ...conversationRoutes(parts.cursors),
     ...messageRoutes(parts),
+    ...messageActRoutes({ ...parts, db: parts.database.db }),
+    ...searchRoutes(parts.cursors),
     ...simulatorRoutes({ intake: parts.intake, enabled: parts.simulator }),
   ];
 }

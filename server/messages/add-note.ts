@@ -4,6 +4,7 @@ import { recordEvents } from '../core/events/index.ts';
 import { notFound } from '../core/fault.ts';
 import type { Origin } from '../core/http/index.ts';
 import { newId } from '../core/ids.ts';
+import { writeWords } from './words.ts';
 
 export interface NewNote {
   businessId: number;
@@ -54,6 +55,17 @@ export async function addNote(tx: Tx, now: Date, note: NewNote): Promise<string>
       created_at: now,
     })
     .execute();
+  await writeWords(tx, [
+    {
+      businessId,
+      messageId,
+      occurredAt: now,
+      channel: 'note',
+      direction: 'internal',
+      subject: null,
+      content: note.content,
+    },
+  ]);
   noteMessage(conversation, {
     messageId,
     channel: 'note',

@@ -4,7 +4,7 @@ import { consentVerdicts } from '../clients/index.ts';
 import type { MessageStatus, Tx } from '../core/db/index.ts';
 import { recordEvents } from '../core/events/index.ts';
 import type { JobQueue } from '../core/queue/index.ts';
-import { settleAttemptQueue } from './queues.ts';
+import { carrierDeadlineMs, settleAttemptQueue } from './queues.ts';
 import { writeTimeline } from './timeline.ts';
 
 /** A message taken for sending: its attempt is written down, and the carrier may be called. */
@@ -29,6 +29,8 @@ interface Row {
   category: 'transactional' | 'marketing' | null;
   send_at: Date | null;
   attempts: number;
+  superseded_attempts: number;
+  attempt_claimed_at: Date | null;
   attempt_state: 'claimed' | 'accepted' | 'refused' | 'unknown' | 'absent' | null;
 }
 
@@ -41,12 +43,24 @@ export async function claimMessages(
   tx: Tx,
   now: Date,
   queue: JobQueue,
-  ids: { businessId: number; messageId: string }[],
+  ids: { businessId: number; messageId: string; retries: number }[],
 ): Promise<ClaimedMessage[]> {
   const rows = await lockDue(tx, now, ids);
-  const orphaned = rows.filter((row) => row.attempt_state === 'claimed');
+  const again = new Set(ids.filter((id) => id.retries > 0).map((id) => id.messageId));
+  // A message that was moved has a second job: that one must not take the first one's worker for dead.
+  const orphaned = rows.filter(
+    (row) =>
+      row.attempt_state === 'claimed' &&
+      row.attempts > row.superseded_attempts &&
+      (again.has(row.message_id) || now.getTime() - row.attempt_claimed_at!.getTime() > carrierDeadlineMs),
+  );
   const due = rows.filter(
-    (row) => row.attempt_state === null || row.attempt_state === 'refused' || row.attempt_state === 'absent',
+    (row) =>
+      row.attempt_state === null ||
+      row.attempt_state === 'refused' ||
+      row.attempt_state === 'absent' ||
+      // What became of it is past: somebody asked for a new attempt.
+      row.attempts <= row.superseded_attempts,
   );
   await orphan(tx, now, queue, orphaned);
 
@@ -82,6 +96,16 @@ export async function claimMessages(
     .set({ status: 'sending', attempts: sql`attempts + 1`, provider_message_id: null })
     .where(idsAre(allowed))
     .execute();
+  await writeTimeline(
+    tx,
+    allowed.map((row) => ({
+      businessId: row.business_id,
+      messageId: row.message_id,
+      kind: 'attempt.claimed',
+      at: now,
+      data: { attempt_no: row.attempts + 1, provider: row.provider },
+    })),
+  );
   return allowed.map((row) => ({
     businessId: row.business_id,
     messageId: row.message_id,
@@ -108,15 +132,33 @@ async function lockDue(tx: Tx, now: Date, ids: { businessId: number; messageId: 
   const { rows } = await sql<Row>`
     select m.business_id, m.message_id, m.conversation_id, m.client_id, m.channel, m.status, m.content, m.subject,
       m.media_urls, m.from_address, m.to_address, m.provider, m.category, m.send_at, m.attempts,
-      (select a.state from attempts a where a.business_id = m.business_id and a.message_id = m.message_id
-        and a.attempt_no = m.attempts) as attempt_state
+      m.superseded_attempts, null as attempt_state, null as attempt_claimed_at
     from messages m
     where (m.business_id, m.message_id) in (select b, m from jsonb_to_recordset(${JSON.stringify(asked)}::jsonb) as w(b bigint, m uuid))
       and m.direction = 'outbound'
       and (m.status in ('queued', 'sending') or (m.status = 'scheduled' and m.send_at <= ${soon}))
     order by m.business_id, m.message_id
     for update of m`.execute(tx);
+  await readAttempts(tx, rows);
   return rows;
+}
+
+/**
+ * The latest attempt of each, read once the lock is held: the statement that waited for the lock
+ * does not see an attempt that another worker wrote meanwhile, and would send a second time.
+ */
+async function readAttempts(tx: Tx, rows: Row[]): Promise<void> {
+  const tried = rows.filter((row) => row.attempts > 0);
+  if (tried.length === 0) return;
+  const asked = tried.map((row, i) => ({ i, b: row.business_id, m: row.message_id, n: row.attempts }));
+  const found = await sql<{ i: number; state: NonNullable<Row['attempt_state']>; claimed_at: Date }>`
+    select w.i, a.state, a.claimed_at
+    from jsonb_to_recordset(${JSON.stringify(asked)}::jsonb) as w(i int, b bigint, m uuid, n int)
+    join attempts a on a.business_id = w.b and a.message_id = w.m and a.attempt_no = w.n`.execute(tx);
+  for (const { i, state, claimed_at } of found.rows) {
+    tried[i]!.attempt_state = state;
+    tried[i]!.attempt_claimed_at = claimed_at;
+  }
 }
 
 /** How long after a worker's death the carrier is asked: its callback is often faster. */

@@ -6,7 +6,7 @@ import type { Draft } from './draft.ts';
 
 /** Longest text that carriers take as one message (Twilio: 1,600 characters, 10 segments advised). */
 const mostSegments = 10;
-const furthestSendAtDays = 400;
+export const furthestSendAtDays = 400;
 
 /** What a message is to be, from the draft alone. @throws 422 naming the field */
 export function checkDraft(draft: Draft, now: Date): { segments: number; encoding: 'GSM-7' | 'UCS-2' } {
@@ -73,6 +73,8 @@ export function decide(draft: Draft, verdict: ConsentVerdict | null, now: Date):
       consent: keyword === 'opt_out' ? 'revoked' : keyword === 'opt_in' ? 'granted' : null,
     };
   }
+  if (draft.direction === 'internal')
+    return { status: 'received', reason: null, unread: false, sendInS: null, consent: null };
   if (draft.act !== 'queue') {
     return { status: draft.status ?? 'sent', reason: null, unread: false, sendInS: null, consent: null };
   }

@@ -69,7 +69,11 @@ export function deliveryJobs(options: DeliveryOptions): JobHandler<never>[] {
     batchSize: 25,
     concurrency: options.concurrency,
     async run(jobs) {
-      const ids = jobs.map(({ data }) => ({ businessId: data.business_id, messageId: data.message_id }));
+      const ids = jobs.map(({ data, retries }) => ({
+        businessId: data.business_id,
+        messageId: data.message_id,
+        retries,
+      }));
       const claimed = await inTransaction(db, (tx) => claimMessages(tx, now(), queue, ids));
       return failuresOf(jobs, await Promise.allSettled(claimed.map(handOver)), claimed);
     },

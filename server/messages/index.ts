@@ -1,6 +1,10 @@
 export { type CarrierEvent, type CarrierEvents, createCarrierEvents } from './carrier-events.ts';
 export { deliveryJobs } from './deliver.ts';
 export type { Draft, Written } from './draft.ts';
+export { hoursVerdict } from './hours.ts';
 export { createIntake, type Intake } from './intake.ts';
+export { messageActRoutes } from './message-routes.ts';
 export { sendMessageQueue, settleAttemptQueue } from './queues.ts';
 export { messageRoutes } from './routes.ts';
+export { searchRoutes } from './search-routes.ts';
+export { forgetWords } from './words.ts';

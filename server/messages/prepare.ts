@@ -6,6 +6,7 @@ import { Fault, invalid, notFound } from '../core/fault.ts';
 import { newId } from '../core/ids.ts';
 import { checkDraft, type Decision, decide } from './decide.ts';
 import type { Draft } from './draft.ts';
+import { nothingWasMissed } from './expected-last-message.ts';
 import {
   addressKindOf,
   checkReferences,
@@ -78,7 +79,8 @@ async function readDrafts(tx: Tx, works: Work[], now: Date): Promise<void> {
       if (!business) throw notFound('business', 'Bring it in with POST /business/onboard.');
       work.counted = checkDraft(draft, now);
       // `to` names the client on whatever the API takes; a carrier's inbound message has them as `from`.
-      const [clientField, ownField] = draft.act === 'receive' ? ['from', 'to'] : ['to', 'from'];
+      const clientIsFrom = draft.clientField ? draft.clientField === 'from' : draft.act === 'receive';
+      const [clientField, ownField] = clientIsFrom ? ['from', 'to'] : ['to', 'from'];
       if (draft.clientAddress !== undefined) {
         work.clientAddress = readClientAddress(
           draft.channel,
@@ -87,7 +89,9 @@ async function readDrafts(tx: Tx, works: Work[], now: Date): Promise<void> {
           clientField,
         );
       }
-      if (draft.ownAddress !== undefined) {
+      if (draft.ownAddress !== undefined && addressKindOf(draft.channel) === 'other') {
+        work.ownAddress = draft.ownAddress.trim();
+      } else if (draft.ownAddress !== undefined) {
         const own = readSenderAddress(draft.channel, draft.ownAddress, business.country);
         if (!own.ok) throw invalid(ownField, own.message, 'invalid_format');
         work.ownAddress = own.address;
@@ -178,6 +182,7 @@ async function findConversations(tx: Tx, works: Work[], now: Date): Promise<void
     { orLatestClosed: true },
   );
   for (const work of works) work.conversation = conversationOf(found, work.draft.businessId, work.clientId!);
+  await nothingWasMissed(tx, works);
 }
 
 function finish(work: Work, now: Date): Prepared {

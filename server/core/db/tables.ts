@@ -137,6 +137,15 @@ export interface Tables {
     delivered_at: Date | null;
     read_at: Date | null;
     failed_at: Date | null;
+    superseded_attempts: Generated<number>;
+  };
+  message_words: {
+    business_id: number;
+    message_id: string;
+    occurred_at: Date;
+    channel: string;
+    direction: 'inbound' | 'outbound' | 'internal';
+    words: string;
   };
   attempts: {
     business_id: number;

@@ -34,6 +34,7 @@ export type EventType =
   | 'message.undelivered'
   | 'message.failed'
   | 'message.canceled'
+  | 'message.rescheduled'
   | 'note.added'
   | 'session.created'
   | 'session.expired';
