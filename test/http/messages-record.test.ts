@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Message } from '../../contract/index.ts';
+import type { ItemResult } from '../../contract/messages.ts';
 import { type Client, type RunningOmega, startOmega } from '../support/omega.ts';
 
 let omega: RunningOmega;
@@ -35,11 +37,11 @@ test('a thousand items of every channel are recorded in one request, each with i
   const answer = await api.post('/messages', { messages });
   expect(answer.status).toBe(200);
   expect(answer.body).toMatchObject({ accepted: 1000, failed: 0 });
-  expect(answer.body.results.map((one: { index: number }) => one.index)).toEqual(messages.map((_, i) => i));
+  expect(answer.body.results.map((one: ItemResult) => one.index)).toEqual(messages.map((_, i) => i));
   expect(answer.body.results[7]).toMatchObject({ item_id: 'row 7', status: 201, message_status: 'received' });
 
   const again = await api.post('/messages', { messages: messages.slice(0, 20) });
-  expect(again.body.results.every((one: { duplicate: boolean }) => one.duplicate)).toBe(true);
+  expect(again.body.results.every((one: ItemResult) => one.duplicate)).toBe(true);
   expect(again.body.results[3].message_id).toBe(answer.body.results[3].message_id);
 });
 
@@ -66,7 +68,10 @@ test('one bad item never spoils the rest', async () => {
   const { status, body } = await api.post('/messages', { messages, request_id: 'mixed-1' });
   expect(status).toBe(200);
   expect(body).toMatchObject({ request_id: 'mixed-1', accepted: 2, failed: messages.length - 2 });
-  const brief = body.results.map((one: any) => [one.status, one.error?.errors?.[0]?.path ?? one.error?.code]);
+  const brief = body.results.map((one: ItemResult) => [
+    one.status,
+    one.error?.errors?.[0]?.path ?? one.error?.code,
+  ]);
   expect(brief).toEqual([
     [201, undefined],
     [422, 'content'],
@@ -147,7 +152,7 @@ test('from and to are told by the direction, on channels of any kind', async () 
       `/businesses/1001/clients/${asked.client_id}/conversations/${asked.conversation_id}/messages`,
     )
   ).body;
-  expect(data.map((m: any) => [m.direction, m.from, m.to, m.status])).toEqual([
+  expect(data.map((m: Message) => [m.direction, m.from, m.to, m.status])).toEqual([
     ['outbound', 'widget', 'visitor-7', 'sent'],
     ['inbound', 'visitor-7', 'widget', 'received'],
   ]);
@@ -167,7 +172,7 @@ test('nothing recorded is ever sent', async () => {
       external_ref: { type: 'appointment', id: 'recorded' },
     })),
   });
-  const [, queued, failed] = body.results.map((one: any) => one.message_id);
+  const [, queued, failed] = body.results.map((one: ItemResult) => one.message_id);
   expect((await api.post(`/messages/${failed}/retry`, { force: true })).status).toBe(409);
   expect((await api.post('/messages/retry', { message_ids: [failed], force: true })).body).toMatchObject({
     retried: 0,
@@ -179,7 +184,7 @@ test('nothing recorded is ever sent', async () => {
   ).toEqual([]);
   await omega.tick(60_000);
   const { data } = (await api.get(`/messages/requests/${body.request_id}`)).body;
-  expect(data.map((m: any) => [m.status, m.attempts])).toEqual([
+  expect(data.map((m: Message) => [m.status, m.attempts])).toEqual([
     ['sent', 0],
     ['queued', 0],
     ['failed', 0],
@@ -218,7 +223,7 @@ test('messages are found by their request id, by both paths, in pages; a request
       `/businesses/1001/messages/requests/five?limit=2${cursor && `&cursor=${cursor}`}`,
     );
     expect(page.status).toBe(200);
-    seen.push(...page.body.data.map((m: any) => m.content));
+    seen.push(...page.body.data.map((m: Message) => m.content));
     cursor = page.body.next_cursor ?? '';
   } while (cursor);
   expect(seen).toEqual(messages.map((m) => m.content));
