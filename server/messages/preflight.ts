@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { countSegments } from '../channels/index.ts';
 import { consentVerdicts } from '../clients/index.ts';
-import type { Db, MessageStatus, Tx } from '../core/db/index.ts';
+import { type Db, inTransaction, type MessageStatus, type Tx } from '../core/db/index.ts';
 import { Fault } from '../core/fault.ts';
 import type { Draft } from './draft.ts';
 import { clientTimeZones, type HoursVerdict, hoursVerdict } from './hours.ts';
@@ -42,7 +42,7 @@ class Undone extends Error {
  */
 export async function preflight(db: Db, now: Date, draft: Draft): Promise<Preflight> {
   try {
-    return await db.transaction().execute(async (tx) => {
+    return await inTransaction(db, async (tx) => {
       const [prepared] = await prepare(tx, now, [draft]);
       if (prepared instanceof Fault) throw prepared;
       throw new Undone(await findingsOf(tx, now, prepared!));

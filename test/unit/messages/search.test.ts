@@ -37,11 +37,9 @@ describe('words', () => {
     );
   });
 
-  test('a long text has a bounded vector, made in little time', () => {
-    const started = performance.now();
+  test('a long text has a bounded vector', () => {
     const vector = tsvectorOf(1001, null, Array.from({ length: 100_000 }, (_, i) => `word${i}`).join(' '));
     expect(vector.length).toBeLessThan(1_000_000);
-    expect(performance.now() - started).toBeLessThan(2_000);
   });
 });
 
