@@ -339,7 +339,8 @@ const searchQuery = {
   sort: Type.Optional(
     OneOf(['newest', 'relevance'], {
       default: 'newest',
-      description: '`relevance` orders the newest 1,000 that match.',
+      description:
+        '`relevance` orders the newest that match, 1,000 at most; of words that are everywhere, those among the newest 10,000 messages.',
     }),
   ),
 };

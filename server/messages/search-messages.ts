@@ -25,6 +25,8 @@ export interface Found {
   place: Place;
 }
 
+type MessagePlace = { at: string; messageId: string };
+
 interface Hit {
   message_id: string;
   occurred_at: Date;
@@ -37,9 +39,10 @@ const mostMs = 3_000;
 const mostOfConversation = 20_000;
 /** Newest messages that are looked through before the index is asked. */
 const walkForPage = 2_000;
-const walkForRanking = 5_000;
-/** Matches that are ranked against each other. */
+const walkForRanking = 10_000;
+/** Matches that are ranked against each other; so many found in the walk are enough. */
 const mostRanked = 1_000;
+const enoughRanked = 50;
 
 /**
  * A page of what matches, and one more. Words that are everywhere are found among the newest messages
@@ -77,10 +80,10 @@ async function newest(
   tx: Tx,
   search: Search,
   most: number,
-  before: { at: string; messageId: string } | null,
+  before: MessagePlace | null,
   walk: number,
 ): Promise<HitWithPlace[]> {
-  const hits = await matches(tx, search, most, before, walk);
+  const hits = await matches(tx, search, { most, enough: most, walk, before });
   return hits.map((hit) => ({
     ...hit,
     place: { sort: 'newest', at: hit.occurred_at.toISOString(), messageId: hit.message_id },
@@ -94,11 +97,16 @@ async function ranked(
   most: number,
   after: Extract<Place, { sort: 'relevance' }> | null,
 ): Promise<HitWithPlace[]> {
-  const from = after && { at: after.newestAt, messageId: after.newestId };
-  const hits = await matches(tx, search, mostRanked, from, walkForRanking, { including: true });
-  const [first] = hits;
-  if (!first) return [];
-  const begin = from ?? { at: first.occurred_at.toISOString(), messageId: first.message_id };
+  const begin = after
+    ? { at: after.newestAt, messageId: after.newestId }
+    : await newestMessage(tx, search.businessId);
+  if (!begin) return [];
+  const hits = await matches(tx, search, {
+    most: mostRanked,
+    enough: enoughRanked,
+    walk: walkForRanking,
+    from: begin,
+  });
   const isAfter = (hit: Hit) =>
     !after || hit.rank < after.rank || (hit.rank === after.rank && hit.message_id < after.messageId);
   return hits
@@ -117,22 +125,39 @@ async function ranked(
     }));
 }
 
+/** Where the messages of a business end now. */
+async function newestMessage(tx: Tx, businessId: number): Promise<MessagePlace | null> {
+  const row = await tx
+    .selectFrom('message_words')
+    .select(['occurred_at', 'message_id'])
+    .where('business_id', '=', businessId)
+    .orderBy('occurred_at', 'desc')
+    .orderBy('message_id', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return row ? { at: row.occurred_at.toISOString(), messageId: row.message_id } : null;
+}
+
+interface Reach {
+  most: number;
+  /** Where the walk finds so many, the index is not asked. */
+  enough: number;
+  walk: number;
+  /** Only what is older than this. */
+  before?: MessagePlace | null;
+  /** Only this and what is older. */
+  from?: MessagePlace;
+}
+
 /** The newest matches, at most so many. */
-async function matches(
-  tx: Tx,
-  search: Search,
-  most: number,
-  before: { at: string; messageId: string } | null,
-  walk: number,
-  options: { including?: boolean } = {},
-): Promise<Hit[]> {
+async function matches(tx: Tx, search: Search, reach: Reach): Promise<Hit[]> {
+  const { most, enough, walk, before, from } = reach;
   const query = sql`${tsqueryOf(search.businessId, search.terms)}::tsquery`;
-  const place = before && sql`(${before.at}::timestamptz, ${before.messageId}::uuid)`;
-  const until = place
-    ? options.including
-      ? sql`and (w.occurred_at, w.message_id) <= ${place}`
-      : sql`and (w.occurred_at, w.message_id) < ${place}`
-    : sql``;
+  const until = before
+    ? sql`and (w.occurred_at, w.message_id) < (${before.at}::timestamptz, ${before.messageId}::uuid)`
+    : from
+      ? sql`and (w.occurred_at, w.message_id) <= (${from.at}::timestamptz, ${from.messageId}::uuid)`
+      : sql``;
   const narrowed = sql`${search.since ? sql`and w.occurred_at >= ${search.since}` : sql``}
     ${search.until ? sql`and w.occurred_at < ${search.until}` : sql``} ${until}`;
   const kinds = sql`${search.channel ? sql`and w.channel = ${search.channel}` : sql``}
@@ -147,7 +172,7 @@ async function matches(
       order by w.business_id, w.occurred_at desc, w.message_id desc limit ${walk}
     ) w where w.words @@ ${query} ${kinds}
     order by w.occurred_at desc, w.message_id desc limit ${most}`.execute(tx);
-  if (recent.rows.length >= most) return recent.rows;
+  if (recent.rows.length >= enough) return recent.rows;
 
   // Listed apart from its order, or the planner may walk by time after all.
   const listed = await sql<Hit>`
