@@ -5,6 +5,7 @@ import { answer, type Binding, type Cursors, own, pageOf, read, write } from '..
 import type { JobQueue } from '../core/queue/index.ts';
 import { authorOf } from './author.ts';
 import type { Draft } from './draft.ts';
+import { updateExternalRef } from './external-refs.ts';
 import { readTimeline } from './message-timeline.ts';
 import { messagesOfRequest } from './messages-of-request.ts';
 import { type Preflight, preflight } from './preflight.ts';
@@ -12,7 +13,7 @@ import { presentMessage } from './present.ts';
 import { recordMessages } from './record-messages.ts';
 import { retryMessage, retryMessages } from './retry-messages.ts';
 import { timeOf } from './times.ts';
-import { cancelMessage, rescheduleMessage, updateExternalRef } from './waiting-messages.ts';
+import { cancelMessage, rescheduleMessage } from './waiting-messages.ts';
 
 /** The tag `messages`, but for search. */
 export function messageActRoutes(options: { db: Db; queue: JobQueue; cursors: Cursors }): Binding[] {
