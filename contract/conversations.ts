@@ -56,7 +56,7 @@ const exampleConversation = {
   updated_at: '2026-11-21T18:04:05.000Z',
 };
 
-const exampleMessage = {
+export const exampleMessage = {
   message_id,
   conversation_id: ids.conversation_id,
   business_id: 1001,

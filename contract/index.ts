@@ -6,6 +6,7 @@ import * as conversations from './conversations.ts';
 import * as email from './email.ts';
 import * as health from './health.ts';
 import * as locations from './locations.ts';
+import * as messages from './messages.ts';
 import type { Operation } from './operation.ts';
 import * as session from './session.ts';
 import * as simulator from './simulator.ts';
@@ -39,6 +40,19 @@ export const contract = {
   getStaff: staffs.getStaff,
   listConsents: consents.listConsents,
   recordConsent: consents.recordConsent,
+  recordMessages: messages.recordMessages,
+  retryMessages: messages.retryMessages,
+  retryMessage: messages.retryMessage,
+  getMessagesByRequest: messages.getMessagesByRequest,
+  getBusinessMessagesByRequest: messages.getBusinessMessagesByRequest,
+  searchMessages: messages.searchMessages,
+  searchConversationMessages: messages.searchConversationMessages,
+  searchBusiness: messages.searchBusiness,
+  getMessageTimeline: messages.getMessageTimeline,
+  preflightMessage: messages.preflightMessage,
+  cancelMessage: messages.cancelMessage,
+  rescheduleMessage: messages.rescheduleMessage,
+  updateExternalRef: messages.updateExternalRef,
   simulateInbound: simulator.simulateInbound,
 } as const satisfies Record<string, Operation>;
 
@@ -56,6 +70,7 @@ export const tags: Record<string, string> = {
   businesses: 'Conversations, and what staff do in them.',
   'business-staffs': 'The people who answer.',
   consents: 'What clients allowed and refused, with the evidence.',
+  messages: 'Messages of any channel: record, retry, find, look into, move and cancel.',
   simulator: 'A carrier to try everything with, no account needed.',
 };
 

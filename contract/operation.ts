@@ -48,6 +48,10 @@ export interface Operation<
   bodyLimit?: number;
   /** The media type of an answer that is bytes and no JSON. */
   bytes?: string;
+  /** The body's list whose items answer for themselves: what is wrong in one is left to the operation. */
+  itemsOwn?: string;
+  /** The body's `request_id` is a filter; the request's own stands in the header `Idempotency-Key` alone. */
+  requestIdIsFilter?: boolean;
   /** The answer holds a credential: its copy for replays is kept encrypted. */
   secretAnswer?: boolean;
   /** One valid request and what it answers, shown in OpenAPI and validated by a test. */

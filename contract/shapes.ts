@@ -27,6 +27,13 @@ export const MessageId = Type.String({ format: 'uuid', description: 'The message
 /** In an answer: RFC 3339, UTC, milliseconds. In a request: any RFC 3339 offset. */
 export const Time = (description: string) => Type.String({ format: 'date-time', description });
 
+/** Guards an answer to a client against what its writer has not seen. */
+export const ExpectedLastMessageId = Type.String({
+  format: 'uuid',
+  description:
+    "The conversation's last message (notes do not count) as the writer sees it. Where another came since, nothing is sent: 409 `conversation_changed` with what was `missed`.",
+});
+
 export const RequestId = Type.String({
   pattern: '^[A-Za-z0-9._:-]{1,128}$',
   description:
@@ -119,6 +126,12 @@ export const Problem = Type.Object(
           code: Type.String(),
         }),
       ),
+    ),
+    missed: Type.Optional(
+      Type.Array(Type.Record(Type.String(), Type.Unknown()), {
+        description:
+          'With `conversation_changed`: the messages since the expected one, each as a Message, the newest 20 in their order.',
+      }),
     ),
   },
   { $id: 'Problem' },

@@ -7,7 +7,7 @@ import type { Binding, Cursors } from './core/http/index.ts';
 import type { JobQueue } from './core/queue/index.ts';
 import type { Secrets } from './core/secrets.ts';
 import { healthRoutes } from './health/index.ts';
-import { emailRoutes, type Intake, messageRoutes } from './messages/index.ts';
+import { emailRoutes, type Intake, messageActRoutes, messageRoutes, searchRoutes } from './messages/index.ts';
 import { simulatorRoutes } from './simulator/index.ts';
 
 export interface AppParts {
@@ -32,6 +32,8 @@ export function allRoutes(parts: AppParts): Binding[] {
     ...conversationRoutes(parts),
     ...messageRoutes(parts),
     ...emailRoutes({ db: parts.database.db, intake: parts.intake }),
+    ...messageActRoutes({ ...parts, db: parts.database.db }),
+    ...searchRoutes(parts.cursors),
     ...simulatorRoutes({ intake: parts.intake, enabled: parts.simulator }),
   ];
 }

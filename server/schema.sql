@@ -168,6 +168,15 @@ CREATE TABLE public.message_timeline (
     data jsonb NOT NULL
 );
 
+CREATE TABLE public.message_words (
+    business_id bigint NOT NULL,
+    message_id uuid NOT NULL,
+    occurred_at timestamp with time zone NOT NULL,
+    channel text NOT NULL,
+    direction text NOT NULL,
+    words tsvector NOT NULL
+);
+
 CREATE TABLE public.messages (
     business_id bigint NOT NULL,
     message_id uuid NOT NULL,
@@ -217,6 +226,7 @@ CREATE TABLE public.messages (
     clicked_at timestamp with time zone,
     complained_at timestamp with time zone,
     unsubscribed_at timestamp with time zone,
+    superseded_attempts integer DEFAULT 0 NOT NULL,
     CONSTRAINT messages_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text, 'internal'::text])))
 );
 
@@ -357,6 +367,9 @@ ALTER TABLE ONLY public.locations
 ALTER TABLE ONLY public.message_timeline
     ADD CONSTRAINT message_timeline_pkey PRIMARY KEY (business_id, message_id, entry_id);
 
+ALTER TABLE ONLY public.message_words
+    ADD CONSTRAINT message_words_pkey PRIMARY KEY (business_id, message_id);
+
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_pkey PRIMARY KEY (business_id, message_id);
 
@@ -427,9 +440,17 @@ CREATE INDEX conversations_unread ON public.conversations USING btree (business_
 
 CREATE INDEX conversations_waiting ON public.conversations USING btree (business_id, waiting_since, conversation_id) WHERE (waiting_since IS NOT NULL);
 
+CREATE INDEX message_words_found ON public.message_words USING gin (words);
+
+CREATE INDEX message_words_newest ON public.message_words USING btree (business_id, occurred_at DESC, message_id DESC);
+
 CREATE INDEX messages_about ON public.messages USING btree (business_id, conversation_id, occurred_at DESC) WHERE ((external_ref IS NOT NULL) AND (direction = 'outbound'::text));
 
+CREATE INDEX messages_by_external_ref ON public.messages USING btree (business_id, ((external_ref ->> 'type'::text)), ((external_ref ->> 'id'::text))) WHERE (external_ref IS NOT NULL);
+
 CREATE UNIQUE INDEX messages_by_provider_id ON public.messages USING btree (business_id, provider, provider_message_id) WHERE (provider_message_id IS NOT NULL);
+
+CREATE INDEX messages_failed ON public.messages USING btree (business_id, failed_at, message_id) WHERE (failed_at IS NOT NULL);
 
 CREATE INDEX messages_of_conversation ON public.messages USING btree (business_id, conversation_id, occurred_at, message_id);
 
@@ -482,6 +503,9 @@ ALTER TABLE ONLY public.events
 
 ALTER TABLE ONLY public.locations
     ADD CONSTRAINT locations_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);
+
+ALTER TABLE ONLY public.message_words
+    ADD CONSTRAINT message_words_business_id_message_id_fkey FOREIGN KEY (business_id, message_id) REFERENCES public.messages(business_id, message_id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_business_id_conversation_id_fkey FOREIGN KEY (business_id, conversation_id) REFERENCES public.conversations(business_id, conversation_id);

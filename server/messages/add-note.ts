@@ -9,6 +9,7 @@ import { type NewEvent, recordEvents } from '../core/events/index.ts';
 import { notFound } from '../core/fault.ts';
 import type { Origin } from '../core/http/index.ts';
 import { newId } from '../core/ids.ts';
+import { writeWords } from './words.ts';
 
 export interface NewNote {
   businessId: number;
@@ -78,6 +79,17 @@ export async function insertNote(
       created_at: now,
     })
     .execute();
+  await writeWords(tx, [
+    {
+      businessId: conversation.business_id,
+      messageId,
+      occurredAt: now,
+      channel: 'note',
+      direction: 'internal',
+      subject: null,
+      content: note.content,
+    },
+  ]);
   noteMessage(conversation, {
     messageId,
     channel: 'note',

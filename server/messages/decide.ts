@@ -3,10 +3,11 @@ import type { ConsentVerdict } from '../clients/index.ts';
 import type { MessageStatus } from '../core/db/index.ts';
 import type { FieldFault } from '../core/fault.ts';
 import type { Draft } from './draft.ts';
+import type { HoursVerdict } from './hours.ts';
 
 /** Longest text that carriers take as one message (Twilio: 1,600 characters, 10 segments advised). */
 const mostSegments = 10;
-const furthestSendAtDays = 400;
+export const furthestSendAtDays = 400;
 
 /** What a message is to be, from the draft alone, and every fault that it has. */
 export function checkDraft(
@@ -59,6 +60,8 @@ export interface Decision {
   consent: 'granted' | 'revoked' | null;
   /** What a client's message was, word for word, where it was a keyword. */
   keyword: Keyword | null;
+  /** When it is due, where that is later than now. */
+  sendAt: Date | null;
 }
 
 /** Whether a message may be a keyword at all: only then is consent asked for an inbound one. */
@@ -68,10 +71,19 @@ export function mayBeKeyword(draft: Draft): boolean {
   return readKeyword(draft.content, { yesOptsIn: true }) !== null;
 }
 
-const nothing = { reason: null, unread: false, sendInS: null, consent: null, keyword: null };
+const nothing = { reason: null, unread: false, sendInS: null, consent: null, keyword: null, sendAt: null };
 
-/** The rules of a new message: what its status is, whether it is sent, and what it says of consent. */
-export function decide(draft: Draft, verdict: ConsentVerdict | null, now: Date): Decision {
+/**
+ * The rules of a new message: what its status is, whether it is sent, and what it says of consent.
+ *
+ * @param hours the verdict on quiet hours at the moment that it would go; null where it has none
+ */
+export function decide(
+  draft: Draft,
+  verdict: ConsentVerdict | null,
+  hours: HoursVerdict | null,
+  now: Date,
+): Decision {
   if (draft.direction === 'inbound') {
     // YES opts in again (Twilio's default), but answers "Shall we book it?" for everyone else.
     const keyword = mayBeKeyword(draft)
@@ -80,8 +92,16 @@ export function decide(draft: Draft, verdict: ConsentVerdict | null, now: Date):
     const consent = keyword === 'opt_out' ? 'revoked' : keyword === 'opt_in' ? 'granted' : null;
     return { ...nothing, status: 'received', unread: draft.status !== 'read', consent, keyword };
   }
+  if (draft.direction === 'internal') return { ...nothing, status: 'received' };
   if (draft.act !== 'queue') return { ...nothing, status: draft.status ?? 'sent' };
   if (verdict && !verdict.allowed) return { ...nothing, status: 'suppressed', reason: 'opted_out' };
-  const delayS = draft.sendAt ? Math.max(0, (draft.sendAt.getTime() - now.getTime()) / 1000) : 0;
-  return { ...nothing, status: delayS > 0 ? 'scheduled' : 'queued', sendInS: Math.ceil(delayS) };
+  const due = hours && !hours.allowed ? hours.nextAllowedAt : (draft.sendAt ?? now);
+  const sendInS = Math.ceil(Math.max(0, (due.getTime() - now.getTime()) / 1000));
+  return {
+    ...nothing,
+    status: sendInS > 0 ? 'scheduled' : 'queued',
+    sendInS,
+    sendAt: due > now ? due : (draft.sendAt ?? null),
+    reason: hours && !hours.allowed ? 'window' : null,
+  };
 }

@@ -2,10 +2,10 @@ import { contentDisposition, readMail } from '../channels/index.ts';
 import type { Db } from '../core/db/index.ts';
 import { notFound } from '../core/fault.ts';
 import { answer, type Binding, type OwnCall, own, write } from '../core/http/index.ts';
+import { authorOf } from './author.ts';
 import type { Draft, Written } from './draft.ts';
 import type { Intake, Submission } from './intake.ts';
 import { readAttachment } from './mail-content.ts';
-import { authorOf } from './routes.ts';
 import { updateStatus } from './update-status.ts';
 
 export function emailRoutes(options: { db: Db; intake: Intake }): Binding[] {

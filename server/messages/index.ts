@@ -2,6 +2,10 @@ export { type CarrierEvent, type CarrierEvents, createCarrierEvents } from './ca
 export { deliveryJobs } from './deliver.ts';
 export type { Draft, Written } from './draft.ts';
 export { emailRoutes } from './email-routes.ts';
+export { hoursVerdict } from './hours.ts';
 export { createIntake, type Intake } from './intake.ts';
+export { messageActRoutes } from './message-routes.ts';
 export { sendMessageQueue, settleAttemptQueue } from './queues.ts';
 export { messageRoutes } from './routes.ts';
+export { searchRoutes } from './search-routes.ts';
+export { forgetWords } from './words.ts';

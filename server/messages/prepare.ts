@@ -6,6 +6,7 @@ import { Fault, invalidFields, notFound } from '../core/fault.ts';
 import { newId } from '../core/ids.ts';
 import { checkDraft, type Decision, decide, mayBeKeyword } from './decide.ts';
 import type { Draft, Written } from './draft.ts';
+import { nothingWasMissed } from './expected-last-message.ts';
 import {
   addressKindOf,
   checkReferences,
@@ -16,6 +17,7 @@ import {
   readCarrierSender,
   readClientAddress,
 } from './facts.ts';
+import { clientTimeZones, type HoursVerdict, hasQuietHours, hoursVerdict } from './hours.ts';
 
 /** A draft with all that its rules need to know, and what they decided. */
 export interface Prepared {
@@ -52,6 +54,7 @@ interface Work {
   verdict?: ConsentVerdict;
   conversation?: LockedConversation;
   known?: Written;
+  hours?: HoursVerdict;
 }
 
 /**
@@ -67,6 +70,7 @@ export async function prepare(tx: Tx, now: Date, drafts: Draft[]): Promise<(Prep
     findSenders,
     findClients,
     findVerdicts,
+    findHours,
     findConversations,
   ]) {
     const alive = works.filter((work) => !work.fault && !work.known);
@@ -88,14 +92,17 @@ async function readDrafts(tx: Tx, works: Work[], now: Date): Promise<void> {
       const { faults, ...counted } = checkDraft(draft, now);
       work.counted = counted;
       // `to` names the client on whatever the API takes; a carrier's inbound message has them as `from`.
-      const [clientField, ownField] = draft.act === 'receive' ? ['from', 'to'] : ['to', 'from'];
+      const clientIsFrom = draft.clientField ? draft.clientField === 'from' : draft.act === 'receive';
+      const [clientField, ownField] = clientIsFrom ? ['from', 'to'] : ['to', 'from'];
       if (draft.clientAddress !== undefined) {
         const readAddress = draft.act === 'receive' ? readCarrierSender : readClientAddress;
         const client = readAddress(draft.channel, draft.clientAddress, business.country);
         if (client.ok) work.clientAddress = client.address;
         else faults.push({ path: clientField, message: client.message, code: 'invalid_format' });
       }
-      if (draft.ownAddress !== undefined) {
+      if (draft.ownAddress !== undefined && addressKindOf(draft.channel) === 'other') {
+        work.ownAddress = draft.ownAddress.trim();
+      } else if (draft.ownAddress !== undefined) {
         const own = readSenderAddress(draft.channel, draft.ownAddress, business.country);
         if (own.ok) work.ownAddress = own.address;
         else faults.push({ path: ownField, message: own.message, code: 'invalid_format' });
@@ -194,6 +201,24 @@ async function findVerdicts(tx: Tx, works: Work[]): Promise<void> {
   for (const [at, work] of sending.entries()) work.verdict = verdicts[at];
 }
 
+/** Asked of what quiet hours are for, at the moment that it would go. */
+async function findHours(tx: Tx, works: Work[], now: Date): Promise<void> {
+  const asked = works.filter(({ draft }) => draft.act === 'queue' && hasQuietHours(draft));
+  const zones = await clientTimeZones(
+    tx,
+    asked.map(({ draft, clientId, locationId }) => ({
+      businessId: draft.businessId,
+      clientId: clientId!,
+      locationId: draft.locationId ?? locationId ?? null,
+    })),
+  );
+  for (const [at, work] of asked.entries()) {
+    const { sendAt } = work.draft;
+    const due = sendAt && sendAt > now ? sendAt : now;
+    work.hours = hoursVerdict({ category: 'marketing', timeZone: zones[at]!, at: due });
+  }
+}
+
 async function findConversations(tx: Tx, works: Work[], now: Date): Promise<void> {
   const found = await openConversations(
     tx,
@@ -206,6 +231,7 @@ async function findConversations(tx: Tx, works: Work[], now: Date): Promise<void
     { orLatestClosed: true },
   );
   for (const work of works) work.conversation = conversationOf(found, work.draft.businessId, work.clientId!);
+  await nothingWasMissed(tx, works);
 }
 
 function finish(work: Work, now: Date): Prepared {
@@ -220,6 +246,6 @@ function finish(work: Work, now: Date): Prepared {
     ownAddress: work.ownAddress ?? null,
     provider: work.provider ?? null,
     conversation: work.conversation!,
-    decision: decide(work.draft, work.verdict ?? null, now),
+    decision: decide(work.draft, work.verdict ?? null, work.hours ?? null, now),
   };
 }

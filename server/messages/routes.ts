@@ -1,10 +1,8 @@
 import { businessFor } from '../businesses/index.ts';
 import { conversationFor } from '../conversations/index.ts';
-import { invalid } from '../core/fault.ts';
 import {
   answer,
   type Binding,
-  type Caller,
   type Cursors,
   type OwnCall,
   own,
@@ -13,11 +11,13 @@ import {
   write,
 } from '../core/http/index.ts';
 import { addNote } from './add-note.ts';
+import { authorOf } from './author.ts';
 import type { Draft, Written } from './draft.ts';
 import type { Intake, Submission } from './intake.ts';
 import { markMessagesRead } from './mark-read.ts';
 import { presentMessage } from './present.ts';
 import { listMessages, type MessageFilters } from './queries.ts';
+import { timeOf } from './times.ts';
 import { updateStatus } from './update-status.ts';
 
 export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Binding[] {
@@ -32,7 +32,8 @@ export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Bi
         clientAddress: body.to,
         ownAddress: body.from,
         category: body.category,
-        sendAt: body.send_at === undefined ? undefined : new Date(body.send_at),
+        sendAt: timeOf('send_at', body.send_at),
+        expectedLastMessageId: body.expected_last_message_id,
       });
       const { answer: kept, replayed } = await intake.submit(submission);
       return { ...kept, replayed } as never;
@@ -49,7 +50,7 @@ export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Bi
         provider: body.provider,
         providerMessageId: body.provider_message_id,
         status: body.status,
-        occurredAt: body.occurred_at === undefined ? undefined : new Date(body.occurred_at),
+        occurredAt: timeOf('occurred_at', body.occurred_at),
       });
       const { answer: kept, replayed } = await intake.submit(submission);
       return { ...kept, replayed } as never;
@@ -67,8 +68,8 @@ export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Bi
         senderType: named.sender_type,
         sentBy: named.sent_by,
         unread: named.unread,
-        since: named.since === undefined ? undefined : new Date(named.since),
-        until: named.until === undefined ? undefined : new Date(named.until),
+        since: timeOf('since', named.since),
+        until: timeOf('until', named.until),
         text: named.text,
       };
       const about = ['listMessages', businessId, params.conversation_id, order, filters];
@@ -123,15 +124,6 @@ export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Bi
       });
     }),
   ];
-}
-
-/** Whose words they are: a session writes as its own staff member, a key as whom it names. */
-export function authorOf(caller: Caller, named: number | undefined): number | null {
-  if (caller.staffId === null) return named ?? null;
-  if (named !== undefined && named !== caller.staffId) {
-    throw invalid('sent_by', 'a session writes as its own staff member; leave it out');
-  }
-  return caller.staffId;
 }
 
 type TextCall = OwnCall<'queueSms'> | OwnCall<'recordSms'>;

@@ -12,6 +12,7 @@ import { mailColumns, writeAttachments } from './mail-content.ts';
 import { type Known, type Prepared, prepare } from './prepare.ts';
 import { sendMessageQueue } from './queues.ts';
 import { writeTimeline } from './timeline.ts';
+import { type Searchable, writeWords } from './words.ts';
 
 /**
  * Writes many messages, of any businesses, in the caller's transaction: clients, consent,
@@ -33,6 +34,7 @@ export async function writeMessages(
   const duplicates = await insertMessages(tx, now, ready);
   const fresh = ready.filter((one) => !duplicates.has(one));
   await writeAttachments(tx, now, fresh);
+  await writeWords(tx, fresh.map(searchable));
   const events = fresh.flatMap(changeConversation);
   events.push(...(await warnOfCancellations(tx, now, fresh)));
   await writeConsents(tx, now, fresh.flatMap(consentEntries));
@@ -105,6 +107,18 @@ async function insertMessages(tx: Tx, now: Date, all: Prepared[]): Promise<Map<P
   );
 }
 
+function searchable({ draft, ...one }: Prepared): Searchable {
+  return {
+    businessId: draft.businessId,
+    messageId: one.messageId,
+    occurredAt: one.occurredAt,
+    channel: draft.channel,
+    direction: draft.direction,
+    subject: draft.subject ?? null,
+    content: draft.content,
+  };
+}
+
 function messageRow(one: Prepared, now: Date) {
   const { draft, decision } = one;
   const inbound = draft.direction === 'inbound';
@@ -123,7 +137,7 @@ function messageRow(one: Prepared, now: Date) {
     to_address: inbound ? one.ownAddress : one.clientAddress,
     sent_by: draft.sentBy ?? null,
     sender_type: senderTypeOf(draft),
-    category: inbound ? null : (draft.category ?? ('transactional' as const)),
+    category: draft.direction !== 'outbound' ? null : (draft.category ?? ('transactional' as const)),
     location_id: draft.locationId ?? one.conversation.location_id,
     segments: draft.channel === 'sms' ? one.segments : null,
     encoding: draft.channel === 'sms' ? one.encoding : null,
@@ -134,7 +148,7 @@ function messageRow(one: Prepared, now: Date) {
     external_ref: draft.externalRef ? JSON.stringify(draft.externalRef) : null,
     metadata: JSON.stringify(draft.metadata),
     request_id: draft.requestId,
-    send_at: draft.sendAt ?? null,
+    send_at: decision.sendAt ?? draft.sendAt ?? null,
     occurred_at: one.occurredAt,
     created_at: now,
     ...mailColumns(draft.mail),
@@ -156,6 +170,7 @@ function timesOf(status: Written['status'], at: Date) {
 export function senderTypeOf(draft: Draft): 'staff' | 'client' | 'system' | 'automation' {
   if (draft.senderType) return draft.senderType;
   if (draft.direction === 'inbound') return 'client';
+  if (draft.direction === 'internal') return 'staff';
   return draft.sentBy === undefined ? 'system' : 'staff';
 }
 
@@ -169,6 +184,7 @@ function changeConversation(one: Prepared): NewEvent[] {
     channel: draft.channel,
     direction: draft.direction,
     status: decision.status,
+    ...(draft.direction === 'internal' && { sent_by: draft.sentBy ?? null }),
   };
   const event = (type: EventType, data: Record<string, unknown>): NewEvent => ({
     businessId: draft.businessId,
@@ -220,6 +236,7 @@ function changeConversation(one: Prepared): NewEvent[] {
 }
 
 function eventTypeOf(one: Prepared): EventType {
+  if (one.draft.direction === 'internal') return 'note.added';
   if (one.draft.direction === 'inbound') return 'message.received';
   if (one.draft.act === 'record') return 'message.recorded';
   return `message.${one.decision.status as 'scheduled' | 'queued' | 'suppressed'}`;

@@ -223,3 +223,48 @@ describe('POST and GET /businesses/{business_id}/consents', () => {
     expect((await queue('+15005550004')).body.status).toBe('suppressed');
   });
 });
+
+describe('quiet hours', () => {
+  // The clock of the tests stands at 11:00 in New York, and moves on by hours with the tests above.
+  const at = (iso: string) => omega.clock.setTime(new Date(iso));
+
+  it('hold marketing back until 08:00 where the client is, and nothing else', async () => {
+    await at('2026-06-02T03:30:00.000Z'); // 23:30 in New York
+    const phone = newPhone();
+    const offer = await queue(phone, { category: 'marketing' });
+    expect(offer.body).toMatchObject({ status: 'scheduled', reason: 'window' });
+    expect((await queue(phone)).body.status).toBe('queued');
+    const shown = (await conversation(offer)).find(
+      (one: { category: string }) => one.category === 'marketing',
+    );
+    expect(shown).toMatchObject({ send_at: '2026-06-02T12:00:00.000Z', reason: 'window' });
+    await omega.tick(8 * 3_600_000);
+    const before = (await conversation(offer)).find(
+      (one: { category: string }) => one.category === 'marketing',
+    );
+    expect(before.status).toBe('scheduled');
+    await omega.tick(3_600_000);
+    const after = (await conversation(offer)).find(
+      (one: { category: string }) => one.category === 'marketing',
+    );
+    expect(after).toMatchObject({ status: 'delivered', reason: null });
+  });
+
+  it('move what is scheduled into them to the morning', async () => {
+    await at('2026-06-03T15:00:00.000Z');
+    const offer = await queue(newPhone(), { category: 'marketing', send_at: '2026-06-04T02:00:00.000Z' });
+    expect(offer.body.status).toBe('scheduled');
+    const [shown] = await conversation(offer);
+    expect(shown.send_at).toBe('2026-06-04T12:00:00.000Z');
+  });
+
+  it('are told beforehand by preflight, which decides the same', async () => {
+    await at('2026-06-04T03:00:00.000Z');
+    const { body } = await api.post('/messages/preflight', {
+      to: newPhone(),
+      content: 'Two for one',
+      category: 'marketing',
+    });
+    expect(body).toMatchObject({ hours: { allowed: false }, send_at: '2026-06-04T12:00:00.000Z' });
+  });
+});

@@ -154,6 +154,7 @@ export interface Tables {
     clicked_at: Date | null;
     complained_at: Date | null;
     unsubscribed_at: Date | null;
+    superseded_attempts: Generated<number>;
   };
   attachments: {
     business_id: number;
@@ -165,6 +166,14 @@ export interface Tables {
     sha256: string;
     content: Uint8Array;
     created_at: Date;
+  };
+  message_words: {
+    business_id: number;
+    message_id: string;
+    occurred_at: Date;
+    channel: string;
+    direction: 'inbound' | 'outbound' | 'internal';
+    words: string;
   };
   attempts: {
     business_id: number;

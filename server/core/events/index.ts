@@ -41,6 +41,7 @@ export type EventType =
   | 'message.clicked'
   | 'message.complained'
   | 'message.unsubscribed'
+  | 'message.rescheduled'
   | 'note.added'
   | 'session.created'
   | 'session.expired';

@@ -2,6 +2,7 @@ export { answer, type Binding, type Call, type OwnCall, own, read, write } from 
 export { businessOf, type Caller, type Origin, originOf } from './caller.ts';
 export { type Cursors, cappedCount, createCursors, mostCounted, pageOf } from './cursor.ts';
 export { defaultLimits, type Limits } from './limits.ts';
+export { faultOf } from './problem.ts';
 export {
   claimRequests,
   forgetOldRequests,
@@ -13,3 +14,4 @@ export {
   requestRetentionDays,
 } from './requests.ts';
 export { buildHttp, type HttpOptions } from './server.ts';
+export { compileInput, refuseUnstorable } from './validation.ts';

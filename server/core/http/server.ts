@@ -213,10 +213,10 @@ function addRoute(
         businessOf(request.caller, inPath);
       }
       if (row.input.body && request.body === undefined) request.body = {};
-      if (request.body !== undefined) refuseUnstorable(request.body);
+      if (request.body !== undefined) refuseUnstorable(withoutItems(row, request.body));
       refuseUnstorable(request.query);
       if (isWrite(row)) {
-        request.requestId = requestIdOf(request);
+        request.requestId = requestIdOf(request, row);
         reply.header('X-Request-Id', request.requestId);
       }
     },
@@ -235,6 +235,12 @@ function addRoute(
   });
 }
 
+/** The body without the list whose items answer for themselves. */
+function withoutItems(row: Operation, body: unknown): unknown {
+  const isObject = body && typeof body === 'object' && !Array.isArray(body);
+  return row.itemsOwn && isObject ? { ...body, [row.itemsOwn]: undefined } : body;
+}
+
 function mustBeAllowed(row: Operation, caller: Caller): void {
   if (row.auth === 'public') return;
   if (row.auth === 'platform') {
@@ -246,8 +252,8 @@ function mustBeAllowed(row: Operation, caller: Caller): void {
 }
 
 /** The body's `request_id` and the header `Idempotency-Key` are one thing; without them one is made. */
-function requestIdOf(request: FastifyRequest): string {
-  const body = request.body as { request_id?: unknown } | undefined;
+function requestIdOf(request: FastifyRequest, row: Operation): string {
+  const body = row.requestIdIsFilter ? undefined : (request.body as { request_id?: unknown } | undefined);
   const header = request.headers['idempotency-key'];
   const refuse = (path: string, message: string) =>
     new Fault('invalid_parameters', `${path}: ${message}`, {
@@ -298,7 +304,8 @@ async function runBinding(
   const { db, secrets } = options;
   if (binding.kind === 'read') return binding.run(db, call);
 
-  const { request_id: _, ...asked } = call.body as unknown as Record<string, unknown>;
+  const { request_id, ...asked } = call.body as unknown as Record<string, unknown>;
+  if (row.requestIdIsFilter) asked.request_id = request_id;
   const fingerprint = fingerprintOf(row.id, {
     params: call.params,
     body: { ...asked, business_id: call.businessId },

@@ -141,11 +141,9 @@ describe('for any text', () => {
     );
   });
 
-  test('of a million characters the answer is there in a moment', () => {
-    const startedAt = performance.now();
+  test('a million characters are read, however they are made', () => {
     expect(readKeyword('stop '.repeat(200_000))).toBeNull();
     expect(readKeyword(`a${' '.repeat(1_000_000)}b`)).toBeNull();
     expect(readKeyword(`${' '.repeat(500_000)}stop${'!'.repeat(500_000)}`)).toBe('opt_out');
-    expect(performance.now() - startedAt).toBeLessThan(1_000);
   });
 });

@@ -102,11 +102,9 @@ describe('for any text', () => {
     ]);
   });
 
-  test('the time grows with the length and no faster: 10 million characters take seconds at the most', () => {
-    const startedAt = performance.now();
+  test('10 million characters are counted: the time grows with the length and no faster (the square of it would run out of time)', () => {
     expect(countSegments('a'.repeat(10_000_000)).segments).toBe(Math.ceil(10_000_000 / 153));
     expect(countSegments('😀'.repeat(5_000_000)).segments).toBe(Math.ceil(5_000_000 / 33));
-    expect(performance.now() - startedAt).toBeLessThan(4_000);
   });
 
   test('at most 100 offending characters are named', () => {
