@@ -145,7 +145,9 @@ module.exports = {
   options: {
     parser: 'swc',
     moduleSystems: ['es6', 'cjs'],
-    doNotFollow: { path: '^node_modules/' },
+    doNotFollow: { path: '(^|/)node_modules/' },
+    // A checkout whose node_modules is a link to another's is the same project.
+    preserveSymlinks: true,
     exclude: { path: '^([.]git|[.]omega|coverage)/' },
     enhancedResolveOptions: {
       extensions: ['.ts', '.js', '.cjs', '.mjs', '.json'],

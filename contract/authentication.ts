@@ -9,7 +9,7 @@ export const generateAuthToken = operation({
   tag: 'authentication',
   summary: 'Generate Auth Token',
   description:
-    'A session for one staff member of one business: a bearer token, also set as the cookie `omega_session` (HttpOnly, SameSite=Lax, Secure on https). What it may do follows from the role: managers read, send and manage; others read and send.',
+    'A session for one staff member of one business: a bearer token, also set as the cookie `omega_session` (HttpOnly, SameSite=Lax, Secure on https). What it may do follows from the role: managers read, send and manage; others read and send. Takes a key: a session makes no sessions. It ends with the key that made it.',
   auth: 'manage',
   bucket: 'send',
   input: {

@@ -20,7 +20,7 @@ export const Providers = Exactly({
       ),
     }),
   ),
-  smtp: Type.Optional(Exactly({ url: Type.String({ pattern: '^smtps?://.+', maxLength: 2048 }) })),
+  smtp: Type.Optional(Exactly({ url: Type.String({ pattern: '^smtps?://\\S+$', maxLength: 2048 }) })),
   sendgrid: Type.Optional(
     Exactly({
       api_key: Type.Optional(Secret('Sends mail.')),
@@ -33,7 +33,7 @@ export const Providers = Exactly({
   ),
   ses: Type.Optional(
     Exactly({
-      topic_arns: Type.Array(Type.String({ pattern: '^arn:', maxLength: 256 }), {
+      topic_arns: Type.Array(Type.String({ pattern: '^arn:\\S+$', maxLength: 256 }), {
         minItems: 1,
         maxItems: 20,
       }),

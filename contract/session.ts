@@ -9,7 +9,7 @@ export const expireSession = operation({
   tag: 'session',
   summary: 'Expire Session',
   description:
-    "With a session: ends this one (and clears its cookie). With a key: ends one of the business's sessions by `session_id` or `token`, or every one of a `staff_id`. The next request with it is 401.",
+    "With a session: ends this one (and clears its cookie). With a key of scope `manage`: ends one of the business's sessions by `session_id` or `token`, or every one of a `staff_id`. The next request with it is 401.",
   auth: 'read',
   bucket: 'send',
   input: {

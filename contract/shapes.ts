@@ -81,7 +81,10 @@ export const Category = OneOf(['transactional', 'marketing'], {
 });
 
 /** Free data of the host's, kept and given back: at most 50 keys of 64 characters. */
-export const Metadata = Type.Record(Type.String(), Type.Unknown(), {
+export const Metadata = Type.Unsafe<Record<string, unknown>>({
+  type: 'object',
+  // Not Type.Record, whose pattern for a name (`^.*$`) matches none with a line break in it.
+  additionalProperties: true,
   maxProperties: 50,
   propertyNames: { maxLength: 64 },
   description: "The host's own data, kept and given back as it is.",
@@ -230,7 +233,7 @@ export const Message = Type.Object({
   external_ref: Nullable(
     Type.Object({ type: Type.String(), id: Type.String(), starts_at: Type.Optional(Type.String()) }),
   ),
-  metadata: Type.Record(Type.String(), Type.Unknown()),
+  metadata: Type.Unsafe<Record<string, unknown>>({ type: 'object', additionalProperties: true }),
   request_id: Nullable(Type.String()),
   send_at: Nullable(Time('When it is due.')),
   occurred_at: Time('When it happened; the order of a conversation.'),

@@ -15,10 +15,10 @@ export const simulateInbound = operation({
   input: {
     body: Exactly({
       business_id: Type.Optional(BusinessId),
-      channel: OneOf(['sms', 'whatsapp', 'email', 'voice'], { default: 'sms' }),
+      channel: Type.Optional(OneOf(['sms', 'whatsapp', 'email', 'voice'], { default: 'sms' })),
       from: Type.String({ minLength: 1, maxLength: 320, description: "The client's address." }),
       to: Type.String({ minLength: 1, maxLength: 320, description: "One of the business's senders." }),
-      content: Type.String({ maxLength: 10_000, default: '' }),
+      content: Type.Optional(Type.String({ maxLength: 10_000, default: '' })),
       subject: Type.Optional(Type.String({ maxLength: 998, description: "A mail's." })),
       html: Type.Optional(Type.String({ maxLength: 262_144, description: "A mail's." })),
       media_urls: Type.Optional(

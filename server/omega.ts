@@ -18,6 +18,7 @@ import type { Log } from './core/log.ts';
 import { createJobQueue, type JobQueue } from './core/queue/index.ts';
 import { createSecrets, type Secrets } from './core/secrets.ts';
 import { createCarrierEvents, createIntake } from './messages/index.ts';
+import { secretFits, WrongSecret } from './secret-fits.ts';
 import { createSimulator } from './simulator/index.ts';
 import { allJobs, allQueues } from './worker.ts';
 
@@ -38,6 +39,8 @@ export interface OmegaOptions {
   clock?: Clock;
   queueClock?: QueueClock;
   limits?: Limits;
+  /** The number of proxies in front, or their addresses (a CIDR list), whose `X-Forwarded-For` is believed. */
+  trustProxy?: number | string[];
   checkAnswers?: boolean;
   carrierDeadlineMs?: number;
   /** Seconds of every job's lease; each queue's own when left out. Longer than the carrier's deadline. */
@@ -52,7 +55,7 @@ export interface Omega {
   secrets: Secrets;
   /** The migrations applied at this start. */
   migrated: string[];
-  /** Stops in the reverse order: no new request, then no new job, then the database. */
+  /** Stops within half a minute: no new job and no new request, then the jobs under way, then the database. */
   close(): Promise<void>;
 }
 
@@ -60,17 +63,32 @@ export const version: string = JSON.parse(
   readFileSync(join(import.meta.dirname, '..', 'package.json'), 'utf8'),
 ).version;
 
-/** What is left of a job when the process is told to stop: after that its lease must run out. */
+/**
+ * What is left to a request and to a job when the process is told to stop, both from that moment: a job
+ * that takes longer is claimed again after its lease. Supervisors kill after 30 s.
+ */
+const requestGraceMs = 10_000;
 const jobGraceMs = 15_000;
 /** How often the worker goes on with what a crash left behind, and forgets what is old. */
 const tidyEveryMs = 30_000;
+
+/** No new request; those under way are answered, or cut off after their grace. */
+async function closeHttp(http: FastifyInstance): Promise<void> {
+  const cutOff = setTimeout(() => http.server.closeAllConnections(), requestGraceMs);
+  await http.close().finally(() => clearTimeout(cutOff));
+}
 
 /** Builds Omega in order, each part from those before it. Does not listen. */
 export async function createOmega(options: OmegaOptions): Promise<Omega> {
   const { log, clock = systemClock } = options;
   const closers: (() => Promise<void>)[] = [];
+  let closingSince = 0;
   const close = async () => {
-    for (const closer of closers.splice(0).reverse()) await closer();
+    closingSince ||= performance.now();
+    const failures: unknown[] = [];
+    // What one cannot give back the next still must: the data folder's lock comes last.
+    for (const closer of closers.splice(0).reverse()) await closer().catch((error) => failures.push(error));
+    if (failures.length > 0) throw failures[0];
   };
   try {
     const database = await openDatabase(options.database, (error) =>
@@ -80,6 +98,8 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
     const { db } = database;
     const migrated = await migrate(db);
     const secrets = createSecrets(options.secret);
+    // Before any job runs: a worker that cannot open a carrier's credentials would fail every message.
+    if (!(await secretFits(db, secrets))) throw new WrongSecret();
     const queue = createJobQueue(database, {
       queues: allQueues,
       log,
@@ -88,7 +108,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
       supervise: options.worker,
       leaseS: options.leaseS,
     });
-    closers.push(() => queue.stop(jobGraceMs));
+    closers.push(() => queue.stop(Math.max(0, jobGraceMs - (performance.now() - closingSince))));
 
     const carriers: Carriers = new Map<string, Carrier>(
       options.simulator ? [['simulator', createSimulator({ db, queue, clock })]] : [],
@@ -137,20 +157,23 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
           secureCookies: options.publicUrl.startsWith('https:'),
           simulator: options.simulator,
         }),
-        authenticate: createAuthenticate(db, clock),
+        authenticate: createAuthenticate(db, clock, log),
         db,
         clock,
         secrets,
         log,
         limits: options.limits ?? defaultLimits,
+        trustProxy: options.trustProxy,
         basePath: options.basePath,
         publicUrl: options.publicUrl,
         version,
         checkAnswers: options.checkAnswers ?? false,
       });
       const server = http;
-      closers.push(() => server.close());
+      closers.push(() => closeHttp(server));
     }
+    // First of all: while the last requests are answered, no new job begins.
+    closers.push(() => queue.stopFetching());
     return { http, database, queue, secrets, migrated, close };
   } catch (error) {
     await close();

@@ -3,6 +3,7 @@ import type { Scope } from '../../contract/index.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Db } from '../core/db/index.ts';
 import type { Caller } from '../core/http/index.ts';
+import type { Log } from '../core/log.ts';
 import { findKey, noteKeyUse } from './keys.ts';
 import { findSession, noteStaffSeen, sessionCookie } from './sessions.ts';
 
@@ -19,7 +20,7 @@ const longestCredential = 256;
  * Finds the caller by `X-API-KEY`, else `Authorization: Bearer` (a session, or a key too, as many
  * HTTP clients only know that), else the cookie. One statement.
  */
-export function createAuthenticate(db: Db, clock: Clock) {
+export function createAuthenticate(db: Db, clock: Clock, log: Log) {
   return async (request: FastifyRequest): Promise<Caller | null> => {
     const now = new Date(clock.now());
     const header = request.headers['x-api-key'];
@@ -37,7 +38,10 @@ export function createAuthenticate(db: Db, clock: Clock) {
     if (text.length > longestCredential) return null;
     const row = await findKey(db, text, now);
     if (!row) return null;
-    await noteKeyUse(db, row, now);
+    // Of use to people only: a database that reads but cannot write (a full disk) must still answer reads.
+    await noteKeyUse(db, row, now).catch((error) =>
+      log.warn({ err: error, key_id: row.key_id }, 'the use of a key could not be noted'),
+    );
     return {
       kind: row.business_id === null ? 'platform' : 'key',
       businessId: row.business_id,

@@ -88,12 +88,21 @@ export async function findKey(db: Db, text: string, now: Date) {
 
 const useNotedEveryMs = 60_000;
 
-/** Notes that a key was used, at most once a minute: a list of keys shows which ones live. */
+/**
+ * Notes that a key was used, at most once a minute: a list of keys shows which ones live. The minute is
+ * in the statement too, or a hundred requests at once would write it a hundred times.
+ */
 export async function noteKeyUse(
   db: Db,
   row: { key_id: string; last_used_at: Date | null },
   now: Date,
 ): Promise<void> {
-  if (row.last_used_at && now.getTime() - row.last_used_at.getTime() < useNotedEveryMs) return;
-  await db.updateTable('api_keys').set({ last_used_at: now }).where('key_id', '=', row.key_id).execute();
+  const minuteAgo = new Date(now.getTime() - useNotedEveryMs);
+  if (row.last_used_at && row.last_used_at > minuteAgo) return;
+  await db
+    .updateTable('api_keys')
+    .set({ last_used_at: now })
+    .where('key_id', '=', row.key_id)
+    .where((eb) => eb.or([eb('last_used_at', 'is', null), eb('last_used_at', '<=', minuteAgo)]))
+    .execute();
 }

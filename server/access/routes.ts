@@ -14,6 +14,8 @@ export function accessRoutes(options: { secureCookies: boolean; basePath: string
     write(
       'generateAuthToken',
       async (tx, { body, businessId, caller, now, origin }) => {
+        // A session that makes sessions could outlive its own end, as anybody of the business.
+        if (caller.kind === 'session') throw new Fault('forbidden', 'This takes a key, not a session.');
         const staff = await tx
           .selectFrom('staffs')
           .select('staff_id')
@@ -65,6 +67,9 @@ export function accessRoutes(options: { secureCookies: boolean; basePath: string
             throw new Fault('forbidden', 'A session ends only itself. Leave the body empty, or use a key.');
           }
           which.sessionId = caller.sessionId!;
+        } else if (!caller.scopes.includes('manage')) {
+          // Anybody signed in may sign out, so the operation itself asks for no more than `read`.
+          throw new Fault('forbidden', 'With a key, ending sessions takes the scope manage.');
         } else if (!named) {
           throw new Fault('invalid_parameters', 'Name what to end: session_id, token or staff_id.', {
             errors: [

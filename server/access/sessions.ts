@@ -36,7 +36,7 @@ export async function createSession(
 
 /**
  * The session by its token, if it holds now: not ended, the staff member still active, and the key
- * that made it not revoked. One statement.
+ * that made it neither revoked nor run out. One statement.
  */
 export async function findSession(db: Db, token: string, now: Date) {
   const hash = hashOfToken(token);
@@ -60,11 +60,13 @@ export async function findSession(db: Db, token: string, now: Date) {
       'staffs.active',
       'staffs.last_seen_at',
       'api_keys.revoked_at as key_revoked_at',
+      'api_keys.expires_at as key_expires_at',
     ])
     .where('sessions.hash', '=', hash)
     .executeTakeFirst();
   if (!row || !sameText(row.hash, hash)) return null;
-  if (row.expired_at || row.expires_at <= now || !row.active || row.key_revoked_at) return null;
+  if (row.expired_at || row.expires_at <= now || !row.active) return null;
+  if (row.key_revoked_at || (row.key_expires_at && row.key_expires_at <= now)) return null;
   return row;
 }
 

@@ -1,3 +1,4 @@
+export { addNote } from './add-note.ts';
 export { type CarrierEvent, type CarrierEvents, createCarrierEvents } from './carrier-events.ts';
 export { deliveryJobs } from './deliver.ts';
 export type { Draft, Written } from './draft.ts';
@@ -6,6 +7,8 @@ export { hoursVerdict } from './hours.ts';
 export { createIntake, type Intake } from './intake.ts';
 export { messageActRoutes } from './message-routes.ts';
 export { sendMessageQueue, settleAttemptQueue } from './queues.ts';
+export { applyReports } from './report.ts';
 export { messageRoutes } from './routes.ts';
 export { searchRoutes } from './search-routes.ts';
 export { forgetWords } from './words.ts';
+export { writeMessages } from './write-messages.ts';

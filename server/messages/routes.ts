@@ -119,7 +119,8 @@ export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Bi
       return answer(200, {
         message: 'Note added',
         message_id: messageId,
-        conversation_id: params.conversation_id,
+        // As every other answer writes it.
+        conversation_id: params.conversation_id.toLowerCase(),
         created_at: now.toISOString(),
       });
     }),

@@ -37,7 +37,7 @@ const log = createLog({ level: 'fatal', pretty: false });
 const build = (some: Binding[]) =>
   buildHttp({
     bindings: some,
-    authenticate: createAuthenticate(database.db, systemClock),
+    authenticate: createAuthenticate(database.db, systemClock, log),
     db: database.db,
     clock: systemClock,
     secrets: createSecrets(testSecret),

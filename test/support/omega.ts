@@ -51,6 +51,8 @@ export interface StartOptions {
   worker?: boolean;
   limits?: Limits;
   carrierDeadlineMs?: number;
+  /** Seconds; each queue's own lease when left out. */
+  leaseS?: number;
   simulator?: boolean;
   /** Where carriers and browsers reach it; `http://127.0.0.1` unless told. */
   publicUrl?: string;
@@ -75,6 +77,7 @@ export async function startOmega(options: StartOptions = {}): Promise<RunningOme
     limits: options.limits ?? { ...defaultLimits, wrongCredentials: 100_000 },
     checkAnswers: true,
     carrierDeadlineMs: options.carrierDeadlineMs ?? 250,
+    leaseS: options.leaseS,
     ...(!options.realTime && { clock, queueClock: clock }),
   });
   await omega.http!.listen({ port: 0, host: '127.0.0.1' });

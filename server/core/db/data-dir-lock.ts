@@ -1,48 +1,62 @@
-import { open, readFile, rm } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 
 /** Another process holds the data folder: two would corrupt it. */
 export class DataDirInUse extends Error {
-  constructor(folder: string, pid: number) {
+  /** @param pid the other's, where it has said it; in a container it counts from 1 */
+  constructor(folder: string, pid: number | null) {
     super(
-      `Another omega (process ${pid}) is using the data in ${folder}. Stop it first, or set OMEGA_DATA_DIR to another folder, or DATABASE_URL to a Postgres that several may share.`,
+      `Another omega${pid === null ? '' : ` (process ${pid})`} is using the data in ${folder}. Stop it first, or set OMEGA_DATA_DIR to another folder, or DATABASE_URL to a Postgres that several may share.`,
     );
     this.name = 'DataDirInUse';
   }
 }
 
+/** What is locked lives as long as the process, whatever becomes of the function that unlocks it. */
+const held = new Set<DatabaseSync>();
+
 /**
- * Takes the folder for this process: PGlite has no guard of its own. The lock names its process, so
- * one left behind by a killed process is taken over.
+ * Takes the folder for this process: PGlite has no guard of its own.
+ *
+ * The lock is the kernel's own on a file (fcntl, LockFileEx), which Node reaches through its SQLite:
+ * an empty database in a transaction that never ends. The kernel gives it to one process and takes it
+ * back when that process is gone, however it went. A file that names its process can do neither: two
+ * starters both find it stale, two containers are both process 1, and a pid comes again after a crash.
+ * `omega.pid` only tells people whom to stop.
  *
  * @returns gives the folder back
+ * @throws DataDirInUse
  */
 export async function lockDataDir(folder: string): Promise<() => Promise<void>> {
-  const file = join(folder, 'omega.pid');
-  for (let tries = 0; tries < 5; tries++) {
-    try {
-      const handle = await open(file, 'wx');
-      await handle.writeFile(String(process.pid));
-      await handle.close();
-      return () => rm(file, { force: true });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    }
-    const pid = Number(await readFile(file, 'utf8').catch(() => '0'));
-    if (pid !== process.pid && isAlive(pid)) throw new DataDirInUse(folder, pid);
-    await rm(file, { force: true });
+  const pidFile = join(folder, 'omega.pid');
+  const lock = new DatabaseSync(join(folder, 'omega.lock'), { timeout: 0 });
+  try {
+    lock.exec('begin exclusive');
+  } catch (error) {
+    lock.close();
+    if (!isBusy(error)) throw error;
+    throw new DataDirInUse(folder, await readPid(pidFile));
   }
-  throw new Error(
-    `Could not take the lock ${file}: it comes back as fast as it is removed. Remove it by hand.`,
-  );
+  held.add(lock);
+  // Only a help for people: a full disk must not keep the data from its readers.
+  await writeFile(pidFile, String(process.pid)).catch(() => undefined);
+  return async () => {
+    if (!held.delete(lock)) return;
+    // The lock's file stays: whoever removed it could remove one that another has just locked.
+    await rm(pidFile, { force: true });
+    lock.close();
+  };
 }
 
-function isAlive(pid: number): boolean {
-  if (!Number.isInteger(pid) || pid <= 0) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
+/** SQLITE_BUSY. */
+const busy = 5;
+
+function isBusy(error: unknown): boolean {
+  return (error as { errcode?: number }).errcode === busy;
+}
+
+async function readPid(file: string): Promise<number | null> {
+  const pid = Number(await readFile(file, 'utf8').catch(() => ''));
+  return Number.isInteger(pid) && pid > 0 ? pid : null;
 }

@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
-import { cp, mkdir, readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { cp, mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { PGlite, types as pgliteTypes } from '@electric-sql/pglite';
 import { Kysely, PGliteDialect, PostgresDialect, type Transaction } from 'kysely';
 import pg from 'pg';
 import { lockDataDir } from './data-dir-lock.ts';
+import { ImpatientClient } from './impatient-client.ts';
 import type { Tables } from './tables.ts';
 import { templateDir, templateTar } from './template.ts';
 
@@ -20,6 +21,8 @@ export type DatabaseTarget =
       poolSize: number;
       /** How long a statement waits for a lock before the caller gets 409; 5 s unless told. */
       lockTimeoutMs?: number;
+      /** How long an answer may take before the connection is given up as dead; 20 s unless told. */
+      queryTimeoutMs?: number;
     }
   | { kind: 'pglite'; dataDir: string }
   /** Keeps nothing. */
@@ -31,8 +34,13 @@ export interface Database {
   /** The embedded database, for the queue to share; null on Postgres. */
   pglite: PGlite | null;
   url: string | null;
+  /** Null on PGlite, which has no connection to lose. */
+  queryTimeoutMs: number | null;
   close(): Promise<void>;
 }
+
+/** Longer than the server's own `statement_timeout`, so that a slow statement is told from a dead server. */
+const defaultQueryTimeoutMs = 20_000;
 
 /** Ids up to 2^53-1 and counts: numbers, not text (int8 is oid 20). */
 const int8Oid = 20;
@@ -49,16 +57,23 @@ export async function openDatabase(
 }
 
 function openPostgres(
-  { url, poolSize, lockTimeoutMs = 5_000 }: DatabaseTarget & { kind: 'postgres' },
+  {
+    url,
+    poolSize,
+    lockTimeoutMs = 5_000,
+    queryTimeoutMs = defaultQueryTimeoutMs,
+  }: DatabaseTarget & { kind: 'postgres' },
   onError: (error: Error) => void,
 ): Database {
   const pool = new pg.Pool({
+    Client: ImpatientClient,
     connectionString: url,
     max: poolSize,
     application_name: 'omega',
     keepAlive: true,
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 30_000,
+    query_timeout: queryTimeoutMs,
     // A statement or lock that takes longer is a fault: the caller gets 503 or 409 and may repeat.
     options: `-c statement_timeout=15000 -c lock_timeout=${lockTimeoutMs} -c idle_in_transaction_session_timeout=30000 -c timezone=UTC`,
     types: {
@@ -68,10 +83,13 @@ function openPostgres(
           : pg.types.getTypeParser(oid, format as 'text')) as typeof pg.types.getTypeParser,
     },
   });
-  // An idle connection that the server ends: without a listener this would end the process.
-  pool.on('error', onError);
+  // A connection that breaks says so by an event, and an error event that nobody hears ends the process.
+  // The pool hears its idle ones alone: one inside a transaction needs a listener of its own.
+  pool.on('connect', (client) => client.on('error', onError));
+  // The connection's own listener has told it already.
+  pool.on('error', () => undefined);
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
-  return { db, kind: 'postgres', pglite: null, url, close: () => db.destroy() };
+  return { db, kind: 'postgres', pglite: null, url, queryTimeoutMs, close: () => db.destroy() };
 }
 
 async function openPglite(
@@ -88,11 +106,10 @@ async function openPglite(
     const folder = join(target.dataDir, 'pglite');
     await mkdir(target.dataDir, { recursive: true });
     unlock = await lockDataDir(target.dataDir);
-    // Making a database takes seconds, copying one that the installation made takes milliseconds.
-    if (!existsSync(folder) && existsSync(templateDir())) {
-      await mkdir(dirname(folder), { recursive: true });
-      await cp(templateDir(), folder, { recursive: true });
-    }
+    await copyTemplate(folder).catch(async (error) => {
+      await unlock();
+      throw error;
+    });
     pglite = new PGlite({ dataDir: folder, parsers });
   }
   try {
@@ -107,9 +124,22 @@ async function openPglite(
     kind: 'pglite',
     pglite,
     url: null,
+    queryTimeoutMs: null,
     close: async () => {
       await db.destroy();
       await unlock();
     },
   };
+}
+
+/**
+ * Making a database takes seconds, copying one that the installation made takes milliseconds. The folder
+ * appears whole or not at all: half a copy, left by a crash, would be taken for a database.
+ */
+async function copyTemplate(folder: string): Promise<void> {
+  if (existsSync(folder) || !existsSync(templateDir())) return;
+  const unfinished = `${folder}.unfinished`;
+  await rm(unfinished, { recursive: true, force: true });
+  await cp(templateDir(), unfinished, { recursive: true });
+  await rename(unfinished, folder);
 }

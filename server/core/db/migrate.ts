@@ -6,12 +6,23 @@ import type { Db } from './database.ts';
 
 const folder = join(import.meta.dirname, '..', '..', 'migrations');
 
-/** The newest migration that this version of the code brings. */
-export async function newestMigration(): Promise<string> {
-  return Object.keys(await readMigrations())
-    .sort()
-    .at(-1)!;
+let newest: Promise<string> | undefined;
+
+/** The newest migration that this version of the code brings; looked up once, for a public probe asks. */
+export function newestMigration(): Promise<string> {
+  newest ??= migrationFiles().then(
+    (files) => nameOf(files.sort().at(-1)!),
+    (error) => {
+      newest = undefined;
+      throw error;
+    },
+  );
+  return newest;
 }
+
+const migrationFiles = async () => (await readdir(folder)).filter((file) => file.endsWith('.sql'));
+
+const nameOf = (file: string) => file.replace(/\.sql$/, '');
 
 /**
  * Brings the schema up to this version. Safe when several processes start at once: one migrates
@@ -35,11 +46,11 @@ export async function appliedMigration(db: Db): Promise<string | null> {
 }
 
 async function readMigrations(): Promise<Record<string, Migration>> {
-  const files = (await readdir(folder)).filter((file) => file.endsWith('.sql'));
+  const files = await migrationFiles();
   const migrations: Record<string, Migration> = {};
   for (const file of files) {
     const text = await readFile(join(folder, file), 'utf8');
-    migrations[file.replace(/\.sql$/, '')] = {
+    migrations[nameOf(file)] = {
       async up(db) {
         for (const statement of splitStatements(text)) await sql.raw(statement).execute(db);
       },

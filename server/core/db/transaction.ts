@@ -74,13 +74,13 @@ export function faultOfDatabaseError(error: unknown): Fault | null {
   }
   const away =
     awayCodes.has(code) ||
-    /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|not queryable|PGlite is closed/i.test(
+    /Connection terminated|Query read timeout|timeout exceeded when trying to connect|Client has encountered a connection error|not queryable|PGlite is closed/i.test(
       message,
     );
   if (!away && !['40001', '40P01'].includes(code)) return null;
   return new Fault(
     'unavailable',
-    'The database does not answer just now. Nothing was written; repeat in a moment.',
+    'The database does not answer just now. Repeat the same request in a moment.',
     {
       retryAfterS: 2,
       cause: error,

@@ -34,6 +34,11 @@ export interface HttpOptions {
   basePath: string;
   publicUrl: string;
   version: string;
+  /**
+   * Whose `X-Forwarded-For` to believe: the number of proxies in front, or their addresses (a CIDR list).
+   * Nobody's unless told: anyone could name any address.
+   */
+  trustProxy?: number | string[];
   /** Refuses to send an answer that its schema does not allow. For tests: it costs a second walk. */
   checkAnswers: boolean;
 }
@@ -68,7 +73,9 @@ export async function buildHttp(options: HttpOptions): Promise<FastifyInstance> 
     connectionTimeout: 60_000,
     keepAliveTimeout: 65_000,
     forceCloseConnections: 'idle',
-    return503OnClosing: true,
+    // Ours answers as the contract says (problem+json, Retry-After).
+    return503OnClosing: false,
+    trustProxy: trustedProxies(options.trustProxy),
     // A path that cannot be decoded, or with an endless part, never comes to the hooks.
     frameworkErrors(error, request, reply) {
       reply.header('X-Request-Id', String(request.id));
@@ -89,16 +96,30 @@ export async function buildHttp(options: HttpOptions): Promise<FastifyInstance> 
 
   // Fastify reads plain text of itself; here it would be a body that no schema knows.
   http.removeContentTypeParser('text/plain');
+  addJsonParser(http);
   http.decorateRequest('caller', null);
   http.decorateRequest('requestId', '');
   await http.register(cookie);
   http.setValidatorCompiler(({ schema, httpPart }) => compileInput(schema as object, httpPart));
+
+  let closing = false;
+  http.addHook('preClose', async () => {
+    closing = true;
+  });
 
   http.addHook('onRequest', async (request, reply) => {
     request.requestId = String(request.id);
     reply.header('X-Request-Id', request.requestId);
     reply.header('X-Content-Type-Options', 'nosniff');
     reply.header('Cache-Control', 'no-store');
+    if (closing)
+      throw new Fault('unavailable', 'This server is stopping. Repeat in a moment.', { retryAfterS: 2 });
+  });
+
+  // Idle connections are closed once, when closing begins. One that is busy then becomes idle after its
+  // answer, and would hold the process until the client lets go of it.
+  http.addHook('onSend', async (_request, reply) => {
+    if (closing) reply.header('Connection', 'close');
   });
 
   http.addHook('onResponse', async (request, reply) => {
@@ -144,6 +165,27 @@ export async function buildHttp(options: HttpOptions): Promise<FastifyInstance> 
   return http;
 }
 
+function trustedProxies(given: HttpOptions['trustProxy']) {
+  return typeof given === 'number' ? (_address: string, hop: number) => hop < given : (given ?? false);
+}
+
+/** Fastify's own parser reads a string, in which bytes that are no UTF-8 have silently become U+FFFD. */
+function addJsonParser(http: FastifyInstance): void {
+  const parse = http.getDefaultJsonParser('error', 'error');
+  const utf8 = new TextDecoder('utf-8', { fatal: true });
+  http.removeContentTypeParser('application/json');
+  http.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    let text: string;
+    try {
+      text = utf8.decode(body as Buffer);
+    } catch {
+      done(new Fault('invalid_encoding', 'The body is not valid UTF-8. Send JSON in UTF-8.'));
+      return;
+    }
+    parse(request, text, done);
+  });
+}
+
 /** Each row has a function and each function a row, or the start stops here. */
 function bindAll(bindings: readonly Binding[]): Map<OperationId, Binding> {
   const bound = new Map<OperationId, Binding>();
@@ -185,9 +227,11 @@ function addRoute(
     // Before the body is read: nobody unknown makes us hold megabytes.
     onRequest: async (request, reply) => {
       if (row.auth !== 'public') {
-        await limits.mayTry(request.ip);
         request.caller = await options.authenticate(request);
         if (!request.caller) {
+          // Guessing is throttled, and nobody else: behind one address can be every tenant (a proxy, an
+          // office), so who guesses there must not lock out those whose credentials hold.
+          await limits.mayTry(request.ip);
           await limits.countWrong(request.ip);
           throw new Fault(
             'unauthorized',
@@ -307,6 +351,8 @@ async function runBinding(
   const { request_id, ...asked } = call.body as unknown as Record<string, unknown>;
   if (row.requestIdIsFilter) asked.request_id = request_id;
   const fingerprint = fingerprintOf(row.id, {
+    // What a session asks for can be about itself (signing out): another one's same words are another request.
+    session: call.caller?.sessionId ?? null,
     params: call.params,
     body: { ...asked, business_id: call.businessId },
   });

@@ -15,6 +15,8 @@ export interface JobQueue {
   insert<Data extends object>(tx: Tx, queue: QueueDefinition<Data>, jobs: NewJob<Data>[]): Promise<void>;
   /** Makes the queues and starts the jobs that have a handler. */
   start(handlers: readonly JobHandler[]): Promise<void>;
+  /** Claims no more jobs; those that run go on. What is enqueued still is. */
+  stopFetching(): Promise<void>;
   /** Lets running jobs finish, for `graceMs` at most; what does not is claimed again after its lease. */
   stop(graceMs: number): Promise<void>;
   /** Resolves when no job is due and none runs. For tests, in place of a sleep. */
@@ -90,7 +92,14 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
   const boss = new PgBoss({
     ...(database.pglite
       ? { db: fromPglite(database.pglite), backend: 'pglite' as const }
-      : { connectionString: database.url!, max: 6, application_name: 'omega jobs' }),
+      : {
+          connectionString: database.url!,
+          max: 6,
+          application_name: 'omega jobs',
+          // Handed on to `pg`: a fetch from a half-open database must fail, or this worker would fetch no more.
+          keepAlive: true,
+          query_timeout: database.queryTimeoutMs!,
+        }),
     useListenNotify: true,
     schedule: false,
     supervise: options.supervise,
@@ -104,11 +113,13 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
   boss.on('warning', (warning) => log.warn({ warning: warning.message }, 'queue warning'));
   const activity = new EventEmitter();
   let running = 0;
+  /** pg-boss's ids of one worker of each queue. */
+  const workers: string[] = [];
 
   const queues = [deadLetterQueue, ...options.queues];
 
   async function work<Data extends object>(handler: JobHandler<Data>): Promise<void> {
-    await boss.work(
+    const id = await boss.work(
       handler.queue.name,
       {
         batchSize: handler.batchSize,
@@ -140,6 +151,7 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
         }
       },
     );
+    workers.push(id);
   }
 
   /** Keeps what failed for good where people look, and tells the job's own module. */
@@ -147,7 +159,7 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
     const byQueue = new Map(
       handlers.map((handler) => [handler.queue.name, handler as unknown as JobHandler<object>]),
     );
-    await boss.work(
+    const id = await boss.work(
       deadLetterQueue.name,
       { batchSize: 1, includeMetadata: true, pollingIntervalSeconds: 1, notifyPollingIntervalSeconds: 1 },
       async ([job]: JobWithMetadata<object & { business_id?: number }>[]) => {
@@ -175,6 +187,7 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
         );
       },
     );
+    workers.push(id);
   }
 
   async function depth(): Promise<QueueDepth[]> {
@@ -236,6 +249,10 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
       for (const handler of handlers) await work(handler as unknown as JobHandler<object>);
     },
 
+    async stopFetching() {
+      await Promise.all(queues.map((queue) => boss.offWork(queue.name, { wait: false })));
+    },
+
     async stop(graceMs) {
       await boss.stop({ graceful: true, timeout: graceMs, close: true });
     },
@@ -244,6 +261,8 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
       for (;;) {
         const rows = await depth();
         if (running === 0 && rows.every((row) => row.due === 0 && row.running === 0)) return;
+        // By themselves they look once a second, but a test's clock may stand still.
+        if (running === 0) for (const id of workers) boss.notifyWorker(id);
         await batchOr(10);
       }
     },

@@ -1,0 +1,175 @@
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { clientOf } from '../support/omega.ts';
+import { curlLines, freePort, omega, pasted, type Running, ready, run } from './support.ts';
+
+/** One data folder and port for the life of this file: first start, crash of nothing, second start. */
+let folder: string;
+let env: Record<string, string>;
+let url: string;
+let running: Running;
+let firstWords: string;
+let demoKey: string;
+let platformKey: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'omega-start-'));
+  const port = await freePort();
+  env = { PORT: String(port), OMEGA_DATA_DIR: join(folder, 'data'), LOG_LEVEL: 'info' };
+  url = `http://127.0.0.1:${port}/omega`;
+  running = omega(['start'], env);
+  await running.says(ready);
+  firstWords = running.stdout();
+  demoKey = /omk_[\w-]+/.exec(firstWords)?.[0] ?? '';
+  platformKey = /omp_[\w-]+/.exec(firstWords)?.[0] ?? '';
+});
+
+afterAll(async () => {
+  running.signal('SIGKILL');
+  await running.ended;
+  await rm(folder, { recursive: true, force: true });
+});
+
+describe('a first start on the embedded database', () => {
+  it('says where the API and the reference page are, and both answer there', async () => {
+    expect(firstWords).toContain(url);
+    const page = `${url.replace('/omega', '')}/docs`;
+    expect(firstWords).toContain(page);
+    expect((await fetch(`${url}/health`)).status).toBe(200);
+    expect((await fetch(page)).status).toBe(200);
+  });
+
+  it('prints two curl lines that queue an SMS and read it back delivered, pasted as they are', async () => {
+    const [queue, read, ...more] = curlLines(firstWords);
+    expect(more).toEqual([]);
+    const queued = await pasted(queue!);
+    expect(queued).toMatchObject({ status: 'queued', client_id: 501 });
+    await vi.waitFor(
+      async () => {
+        const { data } = await pasted(read!);
+        expect(data[0]).toMatchObject({ message_id: queued.message_id, status: 'delivered' });
+      },
+      { timeout: 10_000 },
+    );
+  });
+
+  it('prints a platform key that holds, and colours nothing outside a terminal', async () => {
+    const { status } = await clientOf(url, platformKey).get('/businesses/1001/conversations');
+    expect(status).toBe(200);
+    expect(firstWords.includes('\u001b')).toBe(false);
+  });
+
+  it('keeps its secret for its owner alone', async () => {
+    expect((await stat(join(folder, 'data', 'secret'))).mode & 0o777).toBe(0o600);
+    expect((await stat(join(folder, 'data'))).mode & 0o777).toBe(0o700);
+  });
+
+  it('makes a demo studio in which one client waits unread and every counter is true', async () => {
+    const api = clientOf(url, demoKey);
+    const { body } = await api.get('/businesses/1001/conversations?limit=100');
+    expect(body.data).toHaveLength(8);
+    const unread = body.data.filter((row: any) => row.unread_count > 0);
+    const waiting = body.data.filter((row: any) => row.waiting_since !== null);
+    expect(unread.map((row: any) => row.client.name)).toEqual(['Carla Rossi']);
+    expect(waiting).toEqual(unread);
+    expect(body.data.filter((row: any) => row.assignee !== null)).toHaveLength(1);
+
+    const statuses = new Set<string>();
+    for (const row of body.data) {
+      const messages = await api.get(
+        `/businesses/1001/clients/${row.client.client_id}/conversations/${row.conversation_id}/messages?limit=100`,
+      );
+      const texts = messages.body.data;
+      expect(texts.filter((text: any) => text.unread)).toHaveLength(row.unread_count);
+      expect(texts.every((text: any) => Date.parse(text.occurred_at) <= Date.now())).toBe(true);
+      for (const text of texts) statuses.add(text.channel === 'note' ? 'note' : text.status);
+    }
+    expect([...statuses].sort()).toEqual(['delivered', 'note', 'received', 'suppressed', 'undelivered']);
+  });
+
+  it('gets the studio onboarded to the last step', async () => {
+    await vi.waitFor(
+      async () => {
+        const { body } = await clientOf(url, demoKey).get('/business/1001/onboarding');
+        expect(body.status).toBe('complete');
+      },
+      { timeout: 10_000 },
+    );
+  });
+});
+
+describe('beside a running Omega', () => {
+  it('a second process on the same folder is refused with one sentence', async () => {
+    const { code, stdout, stderr } = await run(['start'], { ...env, PORT: String(await freePort()) });
+    expect(code).toBe(1);
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(/^omega: Another omega \(process \d+\) is using the data in .+\n$/);
+  });
+
+  it('a start on its port is refused with one sentence that names PORT, before any key is shown', async () => {
+    const { code, stdout, stderr } = await run(['start'], { ...env, OMEGA_DATA_DIR: 'memory:' });
+    expect(code).toBe(1);
+    expect(stdout).not.toMatch(/om[pk]_/);
+    expect(stderr).toMatch(/^omega: Port \d+ is taken by another program: .+PORT=\d+\.\n$/);
+  });
+
+  it('doctor says that the port and the data are held by an Omega that runs', async () => {
+    const { code, stdout } = await run(['doctor'], env);
+    expect(stdout).toMatch(/^ok +port .+ held by Omega \d+\.\d+\.\d+, which answers$/m);
+    expect(stdout).toMatch(/^ok +database +in use by process \d+$/m);
+    expect(code).toBe(0);
+  });
+});
+
+describe('Ctrl-C and starting again', () => {
+  it('SIGINT ends it cleanly with 0', async () => {
+    running.signal('SIGINT');
+    expect((await running.ended).code).toBe(0);
+    expect(running.stdout()).toContain('stopped');
+  });
+
+  it('a second start keeps everything, prints no key, and says how to make another', async () => {
+    running = omega(['start'], { ...env, npm_lifecycle_event: 'start' });
+    await running.says(ready);
+    expect(running.stdout()).not.toMatch(/om[pk]_/);
+    expect(running.stdout()).toContain('npm run omega -- key create');
+    const { body } = await clientOf(url, demoKey).get('/businesses/1001/conversations?client=Ana');
+    expect(body.data[0].last_message).toMatchObject({
+      preview: 'See you at 10 tomorrow, Ana',
+      status: 'delivered',
+    });
+  });
+
+  it('a second Ctrl-C ends it at once, though a carrier still keeps it waiting', async () => {
+    const api = clientOf(url, demoKey);
+    const queued = await api.post('/sms/queue', { to: '+15005550016', content: 'No answer comes to this' });
+    const path = `/businesses/1001/clients/${queued.body.client_id}/conversations/${queued.body.conversation_id}/messages`;
+    await vi.waitFor(async () => expect((await api.get(path)).body.data[0].attempts).toBe(1), 10_000);
+    // A launcher may pass one press on twice within moments, so only a later signal is a second one.
+    const presses = setInterval(() => running.signal('SIGINT'), 50);
+    const { code, stdout } = await running.ended;
+    clearInterval(presses);
+    expect(code).toBe(130);
+    expect(stdout).toContain('stopping');
+    expect(stdout).not.toContain('stopped');
+  });
+
+  it('a start after that takes the folder over, and refuses a secret that opens nothing of it', async () => {
+    running = omega(['start'], env);
+    await running.says(ready);
+    const onboarded = await clientOf(url, platformKey).post('/business/onboard', {
+      business_id: 1002,
+      name: 'Reef Pilates',
+      country: 'US',
+      time_zone: 'America/New_York',
+    });
+    expect(onboarded.status).toBe(202);
+    running.signal('SIGTERM');
+    expect((await running.ended).code).toBe(0);
+    const { code, stderr } = await run(['start'], { ...env, OMEGA_SECRET: 'x'.repeat(32) });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^omega: OMEGA_SECRET is not the one .+\n$/);
+  });
+});
