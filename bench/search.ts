@@ -5,9 +5,7 @@
 import { sql } from 'kysely';
 import { migrate, openDatabase } from '../server/core/db/index.ts';
 import { newId } from '../server/core/ids.ts';
-import { searchMessages } from '../server/messages/search-messages.ts';
-import { readSearch } from '../server/messages/search-query.ts';
-import { tsvectorOf } from '../server/messages/words.ts';
+import { readSearch, searchMessages, tsvectorOf } from '../server/messages/index.ts';
 import { startPostgres } from '../test/support/postgres.ts';
 
 const total = Number(process.argv[2] ?? 1_000_000);

@@ -1,6 +1,9 @@
 import type { Static, TObject, TSchema } from 'typebox';
 import type { ErrorCode } from './errors.ts';
 
+/** For whoever reads the contract's types without the schemas' library. */
+export type { Static, TSchema };
+
 export type Scope = 'read' | 'send' | 'manage';
 
 /** Who may call: anyone, a platform key alone, or a caller of the business with this scope. */

@@ -1,16 +1,7 @@
 import type { OperationId, Problem } from '../contract/index.ts';
-import { OmegaError } from './error.ts';
+import { type ClientErrorCode, OmegaError } from './error.ts';
 import { routes } from './routes.ts';
-import type {
-  CallOptions,
-  ClientErrorCode,
-  DataOf,
-  InputFor,
-  ListId,
-  Methods,
-  Result,
-  RowOf,
-} from './types.ts';
+import type { CallOptions, DataOf, InputFor, ListId, Methods, Result, RowOf } from './types.ts';
 
 export interface OmegaOptions {
   /** With the base path: `https://messages.example/omega`. */

@@ -1,5 +1,7 @@
-import type { Problem } from '../contract/index.ts';
-import type { ClientErrorCode } from './types.ts';
+import type { ErrorCode, Problem } from '../contract/index.ts';
+
+/** Codes of {@link OmegaError}: the server's, and two of the way there. */
+export type ClientErrorCode = ErrorCode | 'network' | 'timeout';
 
 /**
  * What went wrong, as a value. `code` says what kind (`invalid_parameters`, `no_sender`, `network`, …),

@@ -1,9 +1,8 @@
 /** The typed client of Omega: `import { Omega } from 'omega/sdk'`. Nothing of the server or its schemas is in it. */
 export { Omega, type OmegaOptions } from './client.ts';
-export { OmegaError, unwrap } from './error.ts';
+export { type ClientErrorCode, OmegaError, unwrap } from './error.ts';
 export type {
   CallOptions,
-  ClientErrorCode,
   DataOf,
   InputFor,
   ListId,

@@ -1,5 +1,4 @@
-import type { Static, TSchema } from 'typebox';
-import type { Contract, ErrorCode, OperationId } from '../contract/index.ts';
+import type { Contract, OperationId, Static, TSchema } from '../contract/index.ts';
 import type { OmegaError } from './error.ts';
 
 type Fields<S> = S extends TSchema ? Static<S> : unknown;
@@ -32,9 +31,6 @@ export type ListId = { [Id in OperationId]: [RowOf<Id>] extends [never] ? never 
 export type Result<Id extends OperationId> =
   | { data: DataOf<Id>; error: null; status: number; requestId: string; replayed: boolean }
   | { data: null; error: OmegaError; status: number | null; requestId: string; replayed: false };
-
-/** Codes of {@link OmegaError}: the server's, and two of the way there. */
-export type ClientErrorCode = ErrorCode | 'network' | 'timeout';
 
 export interface CallOptions {
   signal?: AbortSignal;

@@ -1,21 +1,12 @@
 import { sql } from 'kysely';
-import type { OutgoingMessage } from '../channels/index.ts';
 import { consentVerdicts } from '../clients/index.ts';
 import type { MessageStatus, Tx } from '../core/db/index.ts';
 import { recordEvents } from '../core/events/index.ts';
 import type { JobQueue } from '../core/queue/index.ts';
 import { clientTimeZones, hasQuietHours, hoursVerdict } from './hours.ts';
-import { type ClaimedMail, loadMail } from './mail-content.ts';
+import { type ClaimedMessage, loadMail } from './mail-content.ts';
 import { sendMessageQueue, settleAttemptQueue } from './queues.ts';
 import { writeTimeline } from './timeline.ts';
-
-/** A message taken for sending: its attempt is written down, and the carrier may be called. */
-export interface ClaimedMessage extends Omit<OutgoingMessage, 'mail'> {
-  /** Its files are named; whoever calls the carrier gives them their bytes ({@link withFiles}). */
-  mail: ClaimedMail | null;
-  provider: string;
-  claimedAt: Date;
-}
 
 interface Row {
   business_id: number;

@@ -6,8 +6,8 @@ import { type Db, faultOfDatabaseError, inTransaction, type Tx } from '../core/d
 import type { Log } from '../core/log.ts';
 import type { Job, JobHandler, JobQueue } from '../core/queue/index.ts';
 import type { Secrets } from '../core/secrets.ts';
-import { type ClaimedMessage, claimMessages } from './claim.ts';
-import { loadMail, withFiles } from './mail-content.ts';
+import { claimMessages } from './claim.ts';
+import { type ClaimedMessage, loadMail, withFiles } from './mail-content.ts';
 import { carrierDeadlineMs, sendMessageQueue, settleAttemptQueue } from './queues.ts';
 import { applyReports, type Report } from './report.ts';
 import { type AttemptOutcome, settleAttempts, settleDelaysS } from './settle.ts';

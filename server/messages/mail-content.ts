@@ -2,7 +2,6 @@ import { sql } from 'kysely';
 import type { MailContent, OutgoingMail, OutgoingMessage } from '../channels/index.ts';
 import { consentVerdicts } from '../clients/index.ts';
 import type { Db, Tx } from '../core/db/index.ts';
-import type { ClaimedMessage } from './claim.ts';
 import type { Prepared } from './prepare.ts';
 
 /** A mail's own columns of `messages`. */
@@ -62,6 +61,14 @@ interface Mailed {
   channel: string;
   to_address: string;
   category: 'transactional' | 'marketing' | null;
+}
+
+/** A message taken for sending: its attempt is written down, and the carrier may be called. */
+export interface ClaimedMessage extends Omit<OutgoingMessage, 'mail'> {
+  /** Its files are named; whoever calls the carrier gives them their bytes ({@link withFiles}). */
+  mail: ClaimedMail | null;
+  provider: string;
+  claimedAt: Date;
 }
 
 /**
