@@ -2,7 +2,7 @@
  * Everything that Omega is told from outside. This is the only reader of the environment: the rest
  * of the server takes what it needs as arguments.
  */
-import { isIPv6 } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
 import { resolve } from 'node:path';
 import type { DatabaseTarget } from './core/db/index.ts';
 
@@ -34,6 +34,8 @@ export interface Config {
   /** A platform key given from outside. */
   platformKey: string | null;
   simulator: boolean;
+  /** Whose word on the caller's address counts: so many hops, or these addresses; nobody's when left out. */
+  trustProxy: number | string[] | undefined;
   logLevel: LogLevel;
   /** Log lines for a person's eyes; else JSON. */
   prettyLog: boolean;
@@ -54,6 +56,7 @@ const ownNames = [
   'OMEGA_PUBLIC_URL',
   'OMEGA_SECRET',
   'OMEGA_SIMULATOR',
+  'OMEGA_TRUST_PROXY',
 ];
 
 export const shortestSecret = 32;
@@ -91,6 +94,7 @@ export function readConfig(env: Environment = process.env, isTerminal = process.
     secret: readSecret(env.OMEGA_SECRET, database.database.kind, problems),
     platformKey: readPlatformKey(env.OMEGA_PLATFORM_KEY, problems),
     simulator: readChoice('OMEGA_SIMULATOR', text('OMEGA_SIMULATOR'), ['on', 'off'], 'on', problems) === 'on',
+    trustProxy: readTrustProxy(text('OMEGA_TRUST_PROXY'), problems),
     logLevel: readChoice('LOG_LEVEL', text('LOG_LEVEL'), logLevels, 'info', problems),
     prettyLog,
     program: env.npm_lifecycle_event ? 'npm run omega --' : 'omega',
@@ -98,6 +102,22 @@ export function readConfig(env: Environment = process.env, isTerminal = process.
   };
   if (problems.length > 0) throw new ConfigError(...problems);
   return config;
+}
+
+/** A number of hops, or the proxies' addresses and networks, with commas. */
+function readTrustProxy(text: string | undefined, problems: string[]): number | string[] | undefined {
+  if (text === undefined || text === 'off') return undefined;
+  if (/^[1-9]$/.test(text)) return Number(text);
+  const addresses = text.split(',').map((part) => part.trim());
+  const isNetwork = (part: string) => {
+    const [address = '', bits = '0', ...rest] = part.split('/');
+    return rest.length === 0 && isIP(address) !== 0 && /^\d{1,3}$/.test(bits) && Number(bits) <= 128;
+  };
+  if (addresses.every(isNetwork)) return addresses;
+  problems.push(
+    `OMEGA_TRUST_PROXY must be a number of hops from 1 to 9, or the proxies' addresses, like 10.0.0.0/8; it is ${shown(text)}.`,
+  );
+  return undefined;
 }
 
 function readPort(text: string | undefined, problems: string[]): number {

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { type Config, readConfig } from '../config.ts';
 import { demoCommand } from './demo.ts';
 import { doctorCommand } from './doctor.ts';
+import { explain } from './explain.ts';
 import { keyCommand } from './key.ts';
 import { migrateCommand } from './migrate.ts';
 import { serverCommand } from './server.ts';
@@ -15,7 +16,6 @@ export async function run(argv: readonly string[]): Promise<void> {
   try {
     await program().parseAsync(argv);
   } catch (error) {
-    const { explain } = await import('./explain.ts');
     const { red } = paintFor(process.stderr);
     const sentence = explain(error, configIfRight());
     // What nobody foresaw is a fault of ours: whoever looks into it needs the whole of it.
@@ -59,6 +59,7 @@ Configuration comes from the environment alone:
   OMEGA_SECRET         32 bytes or more; required with DATABASE_URL
   OMEGA_PLATFORM_KEY   a platform key given from outside
   OMEGA_SIMULATOR      on or off (on)
+  OMEGA_TRUST_PROXY    hops, or addresses of the proxies in front (off)
   LOG_LEVEL            trace, debug, info, warn, error, fatal or silent (info)
 
 Examples:

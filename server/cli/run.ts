@@ -1,6 +1,7 @@
 import { type Config, readConfig } from '../config.ts';
 import { createLog, type Log } from '../core/log.ts';
 import type { Omega } from '../omega.ts';
+import { portMustBeFree } from './port.ts';
 import { secretOf } from './secret.ts';
 
 /** Longer than a job's grace (15 s): after that the process ends whatever still runs. */
@@ -35,6 +36,7 @@ export async function runUntilStopped(
     log.fatal({ err: error }, 'an error that nobody caught: ending, as what is in memory cannot be trusted');
     process.exit(1);
   });
+  if (parts.server) await portMustBeFree(config);
   const omega = await build(config, log, parts);
   try {
     await ready({ config, omega, log });
@@ -74,6 +76,7 @@ export async function build(
     simulator: config.simulator,
     basePath: config.basePath,
     publicUrl: config.publicUrl,
+    trustProxy: config.trustProxy,
   });
 }
 

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +11,9 @@ export interface TestPostgres {
   createDatabase(name: string): Promise<string>;
   /** Shuts it down as `pg_ctl stop -m fast` does: every session ends, the data stays. */
   halt(): Promise<void>;
-  /** Starts it again after {@link halt}, on the same port. */
+  /** Ends it as a crash does (`pg_ctl stop -m immediate`): the next start recovers from its log. */
+  crash(): Promise<void>;
+  /** Starts it again after {@link halt} or {@link crash}, on the same port. */
   restart(): Promise<void>;
   /** Stops it and removes its data. */
   stop(): Promise<void>;
@@ -59,6 +61,11 @@ export async function startPostgres(flags: string[] = []): Promise<TestPostgres>
       return `postgres://postgres:postgres@127.0.0.1:${port}/${name}`;
     },
     halt: () => server.stop(),
+    async crash() {
+      const [pid] = (await readFile(join(folder, 'postmaster.pid'), 'utf8')).split('\n');
+      process.kill(Number(pid), 'SIGQUIT');
+      await server.stop();
+    },
     restart: () => server.start(),
     async stop() {
       await server.stop();

@@ -36,33 +36,47 @@ export interface OmegaProcess {
 const program = join(import.meta.dirname, 'child.ts');
 const platformKey = 'omp_a platform key for tests of crashes';
 
-/** Starts Omega as a child and resolves when it answers; it takes the same platform key at each start. */
-export async function startProcess(
-  options: Omit<ChildOptions, 'secret' | 'platformKey'>,
-): Promise<OmegaProcess> {
+/** A child on its way up. */
+export interface StartingProcess {
+  /** Resolves when it answers. @throws what it said where it ended before */
+  ready: Promise<OmegaProcess>;
+  /** SIGKILL, also before it answers. */
+  kill(): Promise<void>;
+}
+
+/** Starts Omega as a child; it takes the same platform key at each start. */
+export function spawnProcess(options: Omit<ChildOptions, 'secret' | 'platformKey'>): StartingProcess {
   const given: ChildOptions = { ...options, secret: testSecret, platformKey };
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program], {
+  const child = spawn(process.execPath, [program], {
     env: { ...process.env, OMEGA_CHILD: JSON.stringify(given) },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
-  const { url } = await firstLine(child, exited);
   const end = async (signal: NodeJS.Signals) => {
     child.kill(signal);
     return (await exited)[0];
   };
-  return {
+  const kill = async () => {
+    await end('SIGKILL');
+  };
+  const ready = firstLine(child, exited).then(({ url }) => ({
     pid: child.pid!,
     url,
     platform: clientOf(url, platformKey),
-    as: (key) => clientOf(url, key),
-    kill: async () => {
-      await end('SIGKILL');
-    },
+    as: (key: string) => clientOf(url, key),
+    kill,
     stop: () => end('SIGTERM'),
     pause: () => void child.kill('SIGSTOP'),
     resume: () => void child.kill('SIGCONT'),
-  };
+  }));
+  // Who kills it on the way up need not wait for it.
+  ready.catch(() => undefined);
+  return { ready, kill };
+}
+
+/** Starts Omega as a child and resolves when it answers. */
+export function startProcess(options: Omit<ChildOptions, 'secret' | 'platformKey'>): Promise<OmegaProcess> {
+  return spawnProcess(options).ready;
 }
 
 async function firstLine(child: ChildProcess, exited: Promise<unknown>): Promise<{ url: string }> {

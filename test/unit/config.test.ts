@@ -168,3 +168,14 @@ describe('the log', () => {
     expect(readConfig({ NODE_ENV: 'production' }, true).prettyLog).toBe(false);
   });
 });
+
+describe('OMEGA_TRUST_PROXY', () => {
+  it('is off, a number of hops, or addresses and networks', () => {
+    const read = (value?: string) => readConfig({ OMEGA_TRUST_PROXY: value }, false).trustProxy;
+    expect([read(), read('off'), read('2')]).toEqual([undefined, undefined, 2]);
+    expect(read('10.0.0.0/8, ::1')).toEqual(['10.0.0.0/8', '::1']);
+    for (const wrong of ['on', '0', '10.0.0.0/x', 'proxy.example']) {
+      expect(() => read(wrong)).toThrow(/OMEGA_TRUST_PROXY must be/);
+    }
+  });
+});
