@@ -1,8 +1,11 @@
 /** The whole API as rows. A tag's operations stand in its file; this list is all there is. */
 import * as authentication from './authentication.ts';
 import * as business from './business.ts';
+import * as clientImports from './client-imports.ts';
+import * as clients from './clients.ts';
 import * as conversations from './conversations.ts';
 import * as health from './health.ts';
+import * as identity from './identity.ts';
 import type { Operation } from './operation.ts';
 import * as session from './session.ts';
 import * as simulator from './simulator.ts';
@@ -22,6 +25,17 @@ export const contract = {
   createConversation: conversations.createConversation,
   listMessages: conversations.listMessages,
   addNote: conversations.addNote,
+  listClients: clients.listClients,
+  getClient: clients.getClient,
+  upsertClient: clients.upsertClient,
+  importClients: clientImports.importClients,
+  listClientImports: clientImports.listClientImports,
+  getClientImport: clientImports.getClientImport,
+  listClientImportErrors: clientImports.listClientImportErrors,
+  mergeClient: identity.mergeClient,
+  exportClient: identity.exportClient,
+  eraseClient: identity.eraseClient,
+  confirmIdentity: identity.confirmIdentity,
   simulateInbound: simulator.simulateInbound,
 } as const satisfies Record<string, Operation>;
 
@@ -36,6 +50,7 @@ export const tags: Record<string, string> = {
   session: 'End them.',
   sms: 'Texts: send, record, update.',
   businesses: 'Conversations, and what staff do in them.',
+  'business-clients': 'The people: find them, bring them in, merge, export and erase them.',
   simulator: 'A carrier to try everything with, no account needed.',
 };
 

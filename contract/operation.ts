@@ -40,6 +40,11 @@ export interface Operation<
   output: O;
   /** The codes particular to this operation; those that any operation may answer are not repeated. */
   errors: readonly ErrorCode[];
+  /**
+   * The body is a stream of one of these content types in place of JSON: it is handed over as it
+   * comes, and counts for nothing in the request's fingerprint.
+   */
+  bodyStream?: readonly string[];
   /** Largest body, in bytes; 1 MiB unless told. */
   bodyLimit?: number;
   /** The answer holds a credential: its copy for replays is kept encrypted. */

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Db, Tx } from '../core/db/index.ts';
 import { newId } from '../core/ids.ts';
+import type { Secrets } from '../core/secrets.ts';
 
 /** One entry of the ledger: what someone allowed or refused for an address on a channel. */
 export interface ConsentEntry {
@@ -51,16 +52,29 @@ export async function writeConsents(tx: Tx, now: Date, entries: ConsentEntry[]):
 }
 
 /**
+ * What stands in the ledger for an address whose client was erased: a keyed hash, by which a later
+ * message to the same address still meets the refusal, and which tells nobody the address.
+ */
+export function consentHash(secrets: Secrets, businessId: number, channel: string, address: string): string {
+  return `hmac:${secrets.sign('consent', `${businessId} ${channel} ${address}`)}`;
+}
+
+/**
  * The verdict for each question, in one statement. The latest entry about the category, or about
  * all, decides; where there is none, a message may go.
  */
-export async function consentVerdicts(tx: Tx | Db, questions: ConsentQuestion[]): Promise<ConsentVerdict[]> {
+export async function consentVerdicts(
+  tx: Tx | Db,
+  questions: ConsentQuestion[],
+  secrets: Secrets,
+): Promise<ConsentVerdict[]> {
   if (questions.length === 0) return [];
   const asked = questions.map((question, i) => ({
     i,
     b: question.businessId,
     ch: question.channel,
     a: question.address,
+    h: consentHash(secrets, question.businessId, question.channel, question.address),
     cat: question.category,
   }));
   const { rows } = await sql<{
@@ -70,10 +84,10 @@ export async function consentVerdicts(tx: Tx | Db, questions: ConsentQuestion[])
     source: string;
     created_at: Date;
   }>`
-    select q.i, latest.* from jsonb_to_recordset(${JSON.stringify(asked)}::jsonb) as q(i int, b bigint, ch text, a text, cat text)
+    select q.i, latest.* from jsonb_to_recordset(${JSON.stringify(asked)}::jsonb) as q(i int, b bigint, ch text, a text, h text, cat text)
     cross join lateral (
       select consent_id, state, source, created_at from consents
-      where business_id = q.b and channel = q.ch and address = q.a and category in ('all', q.cat)
+      where business_id = q.b and channel = q.ch and address in (q.a, q.h) and category in ('all', q.cat)
       order by created_at desc, consent_id desc limit 1
     ) latest`.execute(tx);
   const verdicts: ConsentVerdict[] = questions.map(() => ({ allowed: true, entry: null }));

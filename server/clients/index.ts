@@ -1,2 +1,17 @@
-export { type ConsentEntry, type ConsentVerdict, consentVerdicts, writeConsents } from './consent.ts';
-export { type ResolvedClient, resolveClients, upsertStub, type WantedClient } from './resolve.ts';
+export { addressKindOf } from './address-kind.ts';
+export {
+  type ConsentEntry,
+  type ConsentVerdict,
+  consentHash,
+  consentVerdicts,
+  writeConsents,
+} from './consent.ts';
+export {
+  erasedClient,
+  type ResolvedClient,
+  resolveClients,
+  unknownClient,
+  upsertStub,
+  type WantedClient,
+} from './resolve.ts';
+export type { SharedAddress } from './shared.ts';

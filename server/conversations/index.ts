@@ -1,4 +1,5 @@
-export { conversationFor } from './access.ts';
+export { conversationFor, lockConversationFor } from './access.ts';
+export { type AmbiguousMessage, markAmbiguous } from './identity.ts';
 export {
   conversationOf,
   type LockedConversation,

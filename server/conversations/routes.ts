@@ -1,7 +1,7 @@
 import { businessFor, locationMustExist } from '../businesses/index.ts';
 import { readEmail, readPhone } from '../core/addresses.ts';
 import { recordEvents } from '../core/events/index.ts';
-import { Fault, invalid, notFound } from '../core/fault.ts';
+import { Fault, invalid } from '../core/fault.ts';
 import { answer, type Binding, type Cursors, pageOf, read, write } from '../core/http/index.ts';
 import { createOrRetrieve } from './create-or-retrieve.ts';
 import { presentConversation } from './present.ts';
@@ -61,12 +61,6 @@ export function conversationRoutes(cursors: Cursors): Binding[] {
         email: email?.email,
         locationId: body.location_id ?? null,
       });
-      if (!made) {
-        throw notFound(
-          'client',
-          'Send a name, phone or email with this request to make the client, or upsert the client first.',
-        );
-      }
       await recordEvents(
         tx,
         now,

@@ -1,4 +1,4 @@
-import { lockConversations, noteMessage, saveConversations } from '../conversations/index.ts';
+import { lockConversationFor, noteMessage, saveConversations } from '../conversations/index.ts';
 import type { Tx } from '../core/db/index.ts';
 import { recordEvents } from '../core/events/index.ts';
 import { notFound } from '../core/fault.ts';
@@ -20,9 +20,8 @@ export interface NewNote {
  * ever selects, and it leaves unread and waiting as they are.
  */
 export async function addNote(tx: Tx, now: Date, note: NewNote): Promise<string> {
-  const { businessId, conversationId } = note;
-  const conversation = (await lockConversations(tx, [{ businessId, conversationId }])).get(conversationId);
-  if (!conversation || conversation.client_id !== note.clientId) throw notFound('conversation');
+  const { businessId } = note;
+  const conversation = await lockConversationFor(tx, businessId, note.clientId, note.conversationId);
   if (note.sentBy !== null) {
     const staff = await tx
       .selectFrom('staffs')
@@ -38,8 +37,8 @@ export async function addNote(tx: Tx, now: Date, note: NewNote): Promise<string>
     .values({
       business_id: businessId,
       message_id: messageId,
-      conversation_id: conversationId,
-      client_id: note.clientId,
+      conversation_id: conversation.conversation_id,
+      client_id: conversation.client_id,
       channel: 'note',
       direction: 'internal',
       status: 'received',
@@ -70,8 +69,8 @@ export async function addNote(tx: Tx, now: Date, note: NewNote): Promise<string>
       by: note.by,
       data: {
         message_id: messageId,
-        conversation_id: conversationId,
-        client_id: note.clientId,
+        conversation_id: conversation.conversation_id,
+        client_id: conversation.client_id,
         sent_by: note.sentBy,
       },
     },

@@ -6,6 +6,7 @@ import type { Origin } from '../core/http/index.ts';
 import { newId } from '../core/ids.ts';
 import type { Log } from '../core/log.ts';
 import type { JobQueue } from '../core/queue/index.ts';
+import type { Secrets } from '../core/secrets.ts';
 import type { Written } from './draft.ts';
 import { applyReports } from './report.ts';
 import { writeTimeline } from './timeline.ts';
@@ -68,8 +69,9 @@ export function createCarrierEvents(options: {
   queue: JobQueue;
   clock: Clock;
   log: Log;
+  secrets: Secrets;
 }): CarrierEvents {
-  const { db, queue, clock, log } = options;
+  const { db, queue, clock, log, secrets } = options;
   const now = () => new Date(clock.now());
 
   async function apply(carrierEventId: string, event: CarrierEvent): Promise<Applied> {
@@ -81,7 +83,7 @@ export function createCarrierEvents(options: {
         .forUpdate()
         .executeTakeFirst();
       if (row?.state === 'applied') return { state: 'applied' as const, written: null };
-      const result = await applyEvent(tx, now(), queue, event);
+      const result = await applyEvent(tx, now(), queue, secrets, event);
       await tx
         .updateTable('carrier_events')
         .set({
@@ -142,10 +144,17 @@ export function createCarrierEvents(options: {
 /** What is being applied right now must not be taken for left behind. */
 const resumeAfterMs = 30_000;
 
-async function applyEvent(tx: Tx, now: Date, queue: JobQueue, event: CarrierEvent): Promise<Applied> {
+async function applyEvent(
+  tx: Tx,
+  now: Date,
+  queue: JobQueue,
+  secrets: Secrets,
+  event: CarrierEvent,
+): Promise<Applied> {
   const by: Origin = { actor: { type: 'carrier', id: event.provider }, origin: { provider: event.provider } };
   if (event.kind === 'inbound') {
-    const [written] = await writeMessages(tx, now, queue, [
+    const [written] = await writeMessages(
+ tx, now, queue, [
       {
         businessId: event.businessId,
         act: 'receive',
@@ -163,7 +172,7 @@ async function applyEvent(tx: Tx, now: Date, queue: JobQueue, event: CarrierEven
         requestId: event.requestId,
         by: { ...by, actor: { type: 'client', id: null } },
       },
-    ]);
+    ], secrets);
     return written instanceof Fault
       ? { state: 'refused', fault: written }
       : { state: 'applied', written: written! };

@@ -4,6 +4,7 @@ import { consentVerdicts } from '../clients/index.ts';
 import type { MessageStatus, Tx } from '../core/db/index.ts';
 import { recordEvents } from '../core/events/index.ts';
 import type { JobQueue } from '../core/queue/index.ts';
+import type { Secrets } from '../core/secrets.ts';
 import { settleAttemptQueue } from './queues.ts';
 import { writeTimeline } from './timeline.ts';
 
@@ -42,6 +43,7 @@ export async function claimMessages(
   now: Date,
   queue: JobQueue,
   ids: { businessId: number; messageId: string }[],
+  secrets: Secrets,
 ): Promise<ClaimedMessage[]> {
   const rows = await lockDue(tx, now, ids);
   const orphaned = rows.filter((row) => row.attempt_state === 'claimed');
@@ -58,6 +60,7 @@ export async function claimMessages(
       address: row.to_address,
       category: row.category ?? 'transactional',
     })),
+    secrets,
   );
   const allowed = due.filter((_, i) => verdicts[i]!.allowed);
   const refused = due.filter((_, i) => !verdicts[i]!.allowed);

@@ -70,7 +70,7 @@ export function deliveryJobs(options: DeliveryOptions): JobHandler<never>[] {
     concurrency: options.concurrency,
     async run(jobs) {
       const ids = jobs.map(({ data }) => ({ businessId: data.business_id, messageId: data.message_id }));
-      const claimed = await inTransaction(db, (tx) => claimMessages(tx, now(), queue, ids));
+      const claimed = await inTransaction(db, (tx) => claimMessages(tx, now(), queue, ids, options.secrets));
       return failuresOf(jobs, await Promise.allSettled(claimed.map(handOver)), claimed);
     },
     async bury(tx, data, error) {

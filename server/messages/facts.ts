@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
+import { addressKindOf } from '../clients/index.ts';
 import { readEmail, readPhone } from '../core/addresses.ts';
-import type { AddressKind, Tx } from '../core/db/index.ts';
+import type { Tx } from '../core/db/index.ts';
 import { Fault, invalid, notFound } from '../core/fault.ts';
 import type { Draft } from './draft.ts';
 
@@ -15,12 +16,6 @@ export interface SenderFacts {
   address: string;
   provider: string;
   location_id: number | null;
-}
-
-/** Which kind of address a channel's client is known by. */
-export function addressKindOf(channel: string): AddressKind {
-  if (channel === 'sms' || channel === 'voice' || channel === 'whatsapp') return 'phone';
-  return channel === 'email' ? 'email' : 'other';
 }
 
 /** An address of a client as it is kept: E.164 or lower-case mail. @throws 422 naming the field */

@@ -1,13 +1,20 @@
-import { type ConsentVerdict, consentVerdicts, resolveClients } from '../clients/index.ts';
+import {
+  addressKindOf,
+  type ConsentVerdict,
+  consentVerdicts,
+  resolveClients,
+  type SharedAddress,
+  unknownClient,
+} from '../clients/index.ts';
 import { conversationOf, type LockedConversation, openConversations } from '../conversations/index.ts';
 import { readSenderAddress } from '../core/addresses.ts';
 import type { Tx } from '../core/db/index.ts';
 import { Fault, invalid, notFound } from '../core/fault.ts';
 import { newId } from '../core/ids.ts';
+import type { Secrets } from '../core/secrets.ts';
 import { checkDraft, type Decision, decide } from './decide.ts';
 import type { Draft } from './draft.ts';
 import {
-  addressKindOf,
   checkReferences,
   chooseSenders,
   noSender,
@@ -29,6 +36,8 @@ export interface Prepared {
   provider: string | null;
   conversation: LockedConversation;
   decision: Decision;
+  /** It came from an address of several people, and does not say from whom. */
+  shared: SharedAddress | null;
 }
 
 /** A draft while its facts are being gathered. */
@@ -43,6 +52,7 @@ interface Work {
   clientId?: number;
   clientCreated?: boolean;
   verdict?: ConsentVerdict;
+  shared?: SharedAddress | null;
   conversation?: LockedConversation;
 }
 
@@ -50,7 +60,12 @@ interface Work {
  * Gathers the facts for many drafts, each kind with one statement for all, and lets the rules
  * decide. What is wrong with a draft is its own answer and leaves the others alone.
  */
-export async function prepare(tx: Tx, now: Date, drafts: Draft[]): Promise<(Prepared | Fault)[]> {
+export async function prepare(
+  tx: Tx,
+  now: Date,
+  drafts: Draft[],
+  secrets: Secrets,
+): Promise<(Prepared | Fault)[]> {
   const works: Work[] = drafts.map((draft) => ({ draft }));
   for (const stage of [
     readDrafts,
@@ -61,7 +76,7 @@ export async function prepare(tx: Tx, now: Date, drafts: Draft[]): Promise<(Prep
     findConversations,
   ]) {
     const alive = works.filter((work) => !work.fault);
-    if (alive.length > 0) await stage(tx, alive, now);
+    if (alive.length > 0) await stage(tx, alive, now, secrets);
   }
   return works.map((work) => work.fault ?? finish(work, now));
 }
@@ -138,7 +153,10 @@ async function findClients(tx: Tx, works: Work[], now: Date): Promise<void> {
   for (const [at, work] of works.entries()) {
     const client = clients[at]!;
     if (!client.found) {
-      work.fault = notFound('client', 'Send `to` as well to make the client, or upsert the client first.');
+      work.fault = unknownClient(
+        client,
+        'Send `to` as well to make the client, or upsert the client first.',
+      );
     } else if (work.draft.act === 'queue' && client.address === null) {
       const detail = `The client has no address for ${work.draft.channel}. Send it as \`to\`.`;
       work.fault = new Fault('no_address', detail, {
@@ -148,11 +166,12 @@ async function findClients(tx: Tx, works: Work[], now: Date): Promise<void> {
       work.clientId = client.clientId;
       work.clientCreated = client.created;
       work.clientAddress = client.address ?? undefined;
+      work.shared = work.draft.direction === 'inbound' ? client.shared : null;
     }
   }
 }
 
-async function findVerdicts(tx: Tx, works: Work[]): Promise<void> {
+async function findVerdicts(tx: Tx, works: Work[], _now: Date, secrets: Secrets): Promise<void> {
   const sending = works.filter(({ draft }) => draft.act === 'queue');
   const verdicts = await consentVerdicts(
     tx,
@@ -162,6 +181,7 @@ async function findVerdicts(tx: Tx, works: Work[]): Promise<void> {
       address: clientAddress!,
       category: draft.category ?? 'transactional',
     })),
+    secrets,
   );
   for (const [at, work] of sending.entries()) work.verdict = verdicts[at];
 }
@@ -193,5 +213,6 @@ function finish(work: Work, now: Date): Prepared {
     provider: work.provider ?? null,
     conversation: work.conversation!,
     decision: decide(work.draft, work.verdict ?? null, now),
+    shared: work.shared ?? null,
   };
 }

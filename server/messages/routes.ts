@@ -99,7 +99,12 @@ export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Bi
     }),
 
     read('listMessages', async (db, { businessId, params, query }) => {
-      await conversationFor(db, businessId, params.client_id, params.conversation_id);
+      const { conversation_id: conversationId } = await conversationFor(
+        db,
+        businessId,
+        params.client_id,
+        params.conversation_id,
+      );
       const { cursor, limit = 25, order = 'newest', ...named } = query;
       const filters: MessageFilters = {
         channel: named.channel,
@@ -112,10 +117,10 @@ export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Bi
         until: named.until === undefined ? undefined : new Date(named.until),
         text: named.text,
       };
-      const about = ['listMessages', businessId, params.conversation_id, order, filters];
+      const about = ['listMessages', businessId, conversationId, order, filters];
       const place = cursor === undefined ? null : cursors.decode(about, cursor);
       const after = place && { at: String(place[0]), messageId: String(place[1]) };
-      const rows = await listMessages(db, businessId, params.conversation_id, filters, order, limit, after);
+      const rows = await listMessages(db, businessId, conversationId, filters, order, limit, after);
       const page = pageOf(
         rows,
         limit,
