@@ -176,7 +176,9 @@ export const listClients = operation({
           description: 'Only those who opted out of this channel.',
         }),
       ),
-      has_unread: Type.Optional(Type.Boolean({ description: 'Only those with, or without, unread messages.' })),
+      has_unread: Type.Optional(
+        Type.Boolean({ description: 'Only those with, or without, unread messages.' }),
+      ),
       sort: Type.Optional(
         OneOf(['name', 'last_seen', 'newest'], {
           default: 'name',
@@ -229,7 +231,8 @@ export const clientFields = {
   phones: Type.Optional(
     Type.Array(Type.String({ minLength: 1, maxLength: 64 }), {
       maxItems: 20,
-      description: 'E.164 or national. All of them: one that is left out of the list is removed. First: primary.',
+      description:
+        'E.164 or national. All of them: one that is left out of the list is removed. First: primary.',
     }),
   ),
   emails: Type.Optional(

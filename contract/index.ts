@@ -54,6 +54,8 @@ export const tags: Record<string, string> = {
   simulator: 'A carrier to try everything with, no account needed.',
 };
 
+export { ClientImport, ClientImportReport } from './client-imports.ts';
+export { clientFields } from './clients.ts';
 export * from './errors.ts';
 export * from './operation.ts';
 export * from './shapes.ts';

@@ -125,6 +125,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
         bindings: allRoutes({
           database,
           queue,
+          clock,
           secrets,
           cursors: createCursors(secrets),
           intake,

@@ -65,7 +65,8 @@ CREATE TABLE public.client_addresses (
     address text NOT NULL,
     client_id bigint NOT NULL,
     is_primary boolean NOT NULL,
-    created_at timestamp with time zone NOT NULL
+    created_at timestamp with time zone NOT NULL,
+    "position" integer DEFAULT 0 NOT NULL
 );
 
 CREATE TABLE public.client_import_errors (

@@ -104,3 +104,28 @@ export async function consentVerdicts(
   }
   return verdicts;
 }
+
+/** The channels on which each client's first phone and mail opted out, in one statement for all. */
+export async function optedOutChannels(
+  db: Db,
+  businessId: number,
+  clients: { phone: string | null; email: string | null }[],
+  secrets: Secrets,
+): Promise<string[][]> {
+  const asked = clients.flatMap(({ phone, email }, i) => [
+    ...(phone === null
+      ? []
+      : ['sms', 'whatsapp', 'voice'].map((channel) => ({ i, channel, address: phone }))),
+    ...(email === null ? [] : [{ i, channel: 'email', address: email }]),
+  ]);
+  const verdicts = await consentVerdicts(
+    db,
+    asked.map(({ channel, address }) => ({ businessId, channel, address, category: 'transactional' })),
+    secrets,
+  );
+  const optedOut = clients.map((): string[] => []);
+  for (const [at, { i, channel }] of asked.entries()) {
+    if (!verdicts[at]!.allowed) optedOut[i]!.push(channel);
+  }
+  return optedOut;
+}

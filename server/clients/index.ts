@@ -1,3 +1,4 @@
+export { type ClientRecord, clientFor } from './access.ts';
 export { addressKindOf } from './address-kind.ts';
 export {
   type ConsentEntry,
@@ -6,6 +7,7 @@ export {
   consentVerdicts,
   writeConsents,
 } from './consent.ts';
+export { clientProfile } from './profile.ts';
 export {
   erasedClient,
   type ResolvedClient,
@@ -14,4 +16,7 @@ export {
   upsertStub,
   type WantedClient,
 } from './resolve.ts';
+export { clientRoutes } from './routes.ts';
+export { lexemesOf, sortNameOf, wordsSql } from './search-words.ts';
 export type { SharedAddress } from './shared.ts';
+export { forgetAddresses } from './write-addresses.ts';

@@ -8,5 +8,6 @@ export {
   saveConversations,
 } from './open.ts';
 export { presentConversation } from './present.ts';
+export { conversationRow, conversationsOfClient } from './queries.ts';
 export { conversationRoutes } from './routes.ts';
 export { type NewMessageFacts, noteMessage, reopen } from './rules.ts';

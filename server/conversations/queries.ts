@@ -85,6 +85,19 @@ export async function conversationRow(
   return rows[0]!;
 }
 
+/** A client's conversations, oldest first. */
+export async function conversationsOfClient(
+  db: Db | Tx,
+  businessId: number,
+  clientId: number,
+  limit: number,
+): Promise<ConversationRow[]> {
+  const page = sql`select * from conversations where business_id = ${businessId} and client_id = ${clientId}
+    order by created_at, conversation_id limit ${limit}`;
+  const { rows } = await presentable(page, sql`order by c.created_at, c.conversation_id`).execute(db);
+  return rows;
+}
+
 /**
  * A page of the list and one row more. Keyset on (last_activity_at, conversation_id) or
  * (waiting_since, conversation_id): its cost is the page's, not the table's.

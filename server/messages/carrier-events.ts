@@ -154,25 +154,30 @@ async function applyEvent(
   const by: Origin = { actor: { type: 'carrier', id: event.provider }, origin: { provider: event.provider } };
   if (event.kind === 'inbound') {
     const [written] = await writeMessages(
- tx, now, queue, [
-      {
-        businessId: event.businessId,
-        act: 'receive',
-        channel: event.channel,
-        direction: 'inbound',
-        clientAddress: event.from,
-        ownAddress: event.to,
-        content: event.content,
-        subject: event.subject ?? undefined,
-        mediaUrls: event.mediaUrls,
-        metadata: {},
-        provider: event.provider,
-        providerMessageId: event.providerMessageId,
-        occurredAt: event.occurredAt ? new Date(event.occurredAt) : now,
-        requestId: event.requestId,
-        by: { ...by, actor: { type: 'client', id: null } },
-      },
-    ], secrets);
+      tx,
+      now,
+      queue,
+      [
+        {
+          businessId: event.businessId,
+          act: 'receive',
+          channel: event.channel,
+          direction: 'inbound',
+          clientAddress: event.from,
+          ownAddress: event.to,
+          content: event.content,
+          subject: event.subject ?? undefined,
+          mediaUrls: event.mediaUrls,
+          metadata: {},
+          provider: event.provider,
+          providerMessageId: event.providerMessageId,
+          occurredAt: event.occurredAt ? new Date(event.occurredAt) : now,
+          requestId: event.requestId,
+          by: { ...by, actor: { type: 'client', id: null } },
+        },
+      ],
+      secrets,
+    );
     return written instanceof Fault
       ? { state: 'refused', fault: written }
       : { state: 'applied', written: written! };

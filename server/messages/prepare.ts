@@ -14,13 +14,7 @@ import { newId } from '../core/ids.ts';
 import type { Secrets } from '../core/secrets.ts';
 import { checkDraft, type Decision, decide } from './decide.ts';
 import type { Draft } from './draft.ts';
-import {
-  checkReferences,
-  chooseSenders,
-  noSender,
-  readBusinesses,
-  readClientAddress,
-} from './facts.ts';
+import { checkReferences, chooseSenders, noSender, readBusinesses, readClientAddress } from './facts.ts';
 
 /** A draft with all that its rules need to know, and what they decided. */
 export interface Prepared {
@@ -153,10 +147,7 @@ async function findClients(tx: Tx, works: Work[], now: Date): Promise<void> {
   for (const [at, work] of works.entries()) {
     const client = clients[at]!;
     if (!client.found) {
-      work.fault = unknownClient(
-        client,
-        'Send `to` as well to make the client, or upsert the client first.',
-      );
+      work.fault = unknownClient(client, 'Send `to` as well to make the client, or upsert the client first.');
     } else if (work.draft.act === 'queue' && client.address === null) {
       const detail = `The client has no address for ${work.draft.channel}. Send it as \`to\`.`;
       work.fault = new Fault('no_address', detail, {

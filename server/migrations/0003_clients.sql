@@ -35,6 +35,8 @@ create index clients_newest on clients (business_id, created_at desc, client_id 
 create index clients_search on clients using gin (search_words);
 create index clients_merged on clients (business_id, merged_into) where merged_into is not null;
 
+-- The order that the host gave them in; 0 is the primary one.
+alter table client_addresses add column position integer not null default 0;
 create index client_addresses_of_client on client_addresses (business_id, client_id);
 create index consents_of_client on consents (business_id, client_id) where client_id is not null;
 

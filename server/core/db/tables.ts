@@ -80,6 +80,7 @@ export interface Tables {
     address: string;
     client_id: number;
     is_primary: boolean;
+    position: Generated<number>;
     created_at: Date;
   };
   consents: {

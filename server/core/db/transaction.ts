@@ -31,7 +31,11 @@ function isTransient(error: unknown): boolean {
   const addressGone =
     codeOf(error) === '23503' &&
     (error as { constraint?: string }).constraint === 'client_addresses_business_id_kind_address_fkey';
-  return addressGone || ['40001', '40P01'].includes(codeOf(error)) || raceKeys.some((key) => isUniqueViolation(error, key));
+  return (
+    addressGone ||
+    ['40001', '40P01'].includes(codeOf(error)) ||
+    raceKeys.some((key) => isUniqueViolation(error, key))
+  );
 }
 
 export function isUniqueViolation(error: unknown, constraint?: string): boolean {
