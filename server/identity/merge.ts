@@ -83,7 +83,7 @@ async function lockPair(
   if (!other) throw notFound('client', 'Check merge_client_id.');
   const targetId = target.merged_into ?? clientId;
   if (clientId === otherId) throw invalid('merge_client_id', 'is the client of the path', 'conflict');
-  if (other.merged_into === targetId) return null;
+  if (other.merged_into === targetId || targetId === otherId) return null;
 
   const { rows } = await sql<ClientRecord>`
     select * from clients where business_id = ${businessId} and client_id in (${targetId}, ${otherId})
@@ -93,8 +93,8 @@ async function lockPair(
     other: rows.find((row) => row.client_id === otherId)!,
   };
   if (locked.target.erased_at || locked.other.erased_at) throw erasedClient();
-  if (locked.target.merged_into !== null || targetId === otherId) {
-    throw new Fault('conflict', 'One of the two was merged into the other, the other way round.');
+  if (locked.target.merged_into !== null) {
+    throw new Fault('conflict', `Client ${targetId} has just been merged into ${locked.target.merged_into}.`);
   }
   if (locked.other.merged_into !== null) {
     throw new Fault('conflict', `Client ${otherId} was merged into ${locked.other.merged_into} already.`);
@@ -205,8 +205,9 @@ async function fold(
       location_id: kept.location_id ?? folded.location_id,
       last_message_id: laterLast ? folded.last_message_id : kept.last_message_id,
       last_message_at: laterLast ? folded.last_message_at : kept.last_message_at,
-      last_activity_at:
-        folded.last_activity_at > kept.last_activity_at ? folded.last_activity_at : kept.last_activity_at,
+      last_activity_at: new Date(
+        Math.max(kept.last_activity_at.getTime(), folded.last_activity_at.getTime()),
+      ),
       unread_count: kept.unread_count + folded.unread_count,
       // Either thread's client still waits: it is one person, who wrote at the earlier of the two.
       waiting_since: earlier(kept.waiting_since, folded.waiting_since),

@@ -19,13 +19,13 @@ export async function changeMessages(
 ): Promise<number> {
   for (let changed = 0; ; ) {
     const { numAffectedRows } = await sql`
-      with some as (
+      with these as (
         select message_id from messages
         where business_id = ${businessId} and conversation_id = ${conversationId} and ${which}
         order by message_id limit ${chunk} for update
       )
-      update messages set ${set} from some
-      where messages.business_id = ${businessId} and messages.message_id = some.message_id`.execute(tx);
+      update messages set ${set} from these
+      where messages.business_id = ${businessId} and messages.message_id = these.message_id`.execute(tx);
     changed += Number(numAffectedRows ?? 0);
     if (Number(numAffectedRows ?? 0) < chunk) return changed;
   }

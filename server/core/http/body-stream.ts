@@ -28,11 +28,12 @@ export function takeStreams(scope: FastifyInstance, row: Operation): void {
       );
       return;
     }
-    streaming.add(request.raw.socket);
-    request.raw.socket.setTimeout(idleMs);
+    const { socket } = request.raw;
+    streaming.add(socket);
+    socket.setTimeout(idleMs);
     request.raw.once('close', () => {
-      streaming.delete(request.raw.socket);
-      request.raw.socket.setTimeout(usualIdleMs);
+      streaming.delete(socket);
+      socket.setTimeout(usualIdleMs);
     });
     done(null, payload);
   });
@@ -47,9 +48,13 @@ export function isStreaming(error: NodeJS.ErrnoException, socket: Socket | objec
   return error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && streaming.has(socket);
 }
 
-/** The stream that a row's request has as its body; an empty one where there is none. */
+/**
+ * The stream that a row's request has as its body; an empty one where there is none. Whoever stops
+ * reading it early can still answer: it is not torn down with its socket.
+ */
 export function streamOf(http: FastifyRequest): AsyncIterable<Buffer> {
-  return (http.body as Readable | null | undefined) ?? emptyStream();
+  const body = http.body as Readable | null | undefined;
+  return body ? body.iterator({ destroyOnReturn: false }) : emptyStream();
 }
 
 async function* emptyStream(): AsyncIterable<Buffer> {}
