@@ -33,7 +33,7 @@ const ofConversation = Type.Object({
 const ids = { business_id: 1001, client_id: 501, conversation_id: '0198c2a4-7b1e-7c3a-9f57-2f4a1c9d0e12' };
 const message_id = '0198c2a4-7b1e-7c3a-9f57-2f4a1c9d0e11';
 
-const exampleConversation = {
+export const exampleConversation = {
   conversation_id: ids.conversation_id,
   business_id: 1001,
   client: { client_id: 501, name: 'Ana Lima', phone: '+12025550123', email: null, provisional: false },
@@ -52,6 +52,8 @@ const exampleConversation = {
   unread_count: 1,
   waiting_since: '2026-11-21T18:04:05.000Z',
   channels: ['sms'],
+  identity_confirmed: true,
+  candidates: [],
   created_at: '2026-11-20T09:00:00.000Z',
   updated_at: '2026-11-21T18:04:05.000Z',
 };

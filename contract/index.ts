@@ -1,10 +1,13 @@
 /** The whole API as rows. A tag's operations stand in its file; this list is all there is. */
 import * as authentication from './authentication.ts';
 import * as business from './business.ts';
+import * as clientImports from './client-imports.ts';
+import * as clients from './clients.ts';
 import * as consents from './consents.ts';
 import * as conversations from './conversations.ts';
 import * as email from './email.ts';
 import * as health from './health.ts';
+import * as identity from './identity.ts';
 import * as locations from './locations.ts';
 import * as messages from './messages.ts';
 import type { Operation } from './operation.ts';
@@ -53,6 +56,17 @@ export const contract = {
   cancelMessage: messages.cancelMessage,
   rescheduleMessage: messages.rescheduleMessage,
   updateExternalRef: messages.updateExternalRef,
+  listClients: clients.listClients,
+  getClient: clients.getClient,
+  upsertClient: clients.upsertClient,
+  importClients: clientImports.importClients,
+  listClientImports: clientImports.listClientImports,
+  getClientImport: clientImports.getClientImport,
+  listClientImportErrors: clientImports.listClientImportErrors,
+  mergeClient: identity.mergeClient,
+  exportClient: identity.exportClient,
+  eraseClient: identity.eraseClient,
+  confirmIdentity: identity.confirmIdentity,
   simulateInbound: simulator.simulateInbound,
 } as const satisfies Record<string, Operation>;
 
@@ -71,9 +85,12 @@ export const tags: Record<string, string> = {
   'business-staffs': 'The people who answer.',
   consents: 'What clients allowed and refused, with the evidence.',
   messages: 'Messages of any channel: record, retry, find, look into, move and cancel.',
+  'business-clients': 'The people: find them, bring them in, merge, export and erase them.',
   simulator: 'A carrier to try everything with, no account needed.',
 };
 
+export { ClientImport, ClientImportReport } from './client-imports.ts';
+export { clientFields } from './clients.ts';
 export * from './errors.ts';
 export * from './operation.ts';
 export * from './shapes.ts';

@@ -47,6 +47,11 @@ export interface Operation<
   output: O;
   /** The codes particular to this operation; those that any operation may answer are not repeated. */
   errors: readonly ErrorCode[];
+  /**
+   * The body is a stream of one of these content types in place of JSON: it is handed over as it
+   * comes, and counts for nothing in the request's fingerprint.
+   */
+  bodyStream?: readonly string[];
   /** Largest body, in bytes; 1 MiB unless told. */
   bodyLimit?: number;
   /** The media type of an answer that is bytes and no JSON. */
@@ -73,7 +78,8 @@ export function operation<
   const O extends Record<number, TSchema>,
   const M extends Method,
   const P extends string,
->(row: Operation<I, O, M, P>): Operation<I, O, M, P> {
+  const B extends readonly string[] | undefined = undefined,
+>(row: Operation<I, O, M, P> & { bodyStream?: B }): Operation<I, O, M, P> & { bodyStream?: B } {
   return row;
 }
 

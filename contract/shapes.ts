@@ -173,6 +173,20 @@ export const Conversation = Type.Object({
   unread_count: Type.Integer({ minimum: 0, description: "The client's messages that staff have not read." }),
   waiting_since: Nullable(Time("When the client's first unanswered message came.")),
   channels: Type.Array(Channel, { description: 'The channels used so far.' }),
+  identity_confirmed: Type.Boolean({
+    description:
+      'False while messages stand here from an address of several clients, and staff have not said whose they are.',
+  }),
+  candidates: Type.Array(
+    Type.Object({
+      client_id: ClientId,
+      name: Nullable(Type.String()),
+      reason: OneOf(['last_messaged', 'last_seen', 'shares_address'], {
+        description: 'Why the thread was taken for theirs; `shares_address` for the others.',
+      }),
+    }),
+    { description: 'Who it may be, while that is not confirmed; the likeliest first.' },
+  ),
   created_at: Time('When it was made.'),
   updated_at: Time('When it last changed.'),
 });

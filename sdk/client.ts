@@ -1,6 +1,6 @@
 import type { OperationId, Problem } from '../contract/index.ts';
 import { type ClientErrorCode, OmegaError } from './error.ts';
-import { routes } from './routes.ts';
+import { routes, streamed } from './routes.ts';
 import type { CallOptions, DataOf, InputFor, ListId, Methods, Result, RowOf } from './types.ts';
 
 export interface OmegaOptions {
@@ -51,7 +51,8 @@ export class Omega {
   ): Promise<Result<Id>> {
     const call = describe(id, input as Record<string, unknown>);
     const requestId = call.requestId ?? crypto.randomUUID();
-    const tries = 1 + (this.#options.retries ?? 3);
+    // A stream that was read cannot be read again.
+    const tries = call.once ? 1 : 1 + (this.#options.retries ?? 3);
     for (let no = 1; ; no++) {
       const result = await this.#tryOnce<Id>(call, requestId, options);
       if (!result.error || no >= tries || !isRepeatable(result.error) || options.signal?.aborted)
@@ -83,7 +84,9 @@ export class Omega {
     options: CallOptions,
   ): Promise<Result<Id>> {
     const { apiKey, token, baseUrl, fetch = globalThis.fetch, timeoutMs = 30_000 } = this.#options;
-    const timeout = AbortSignal.timeout(options.timeoutMs ?? timeoutMs);
+    const givenMs = options.timeoutMs ?? (call.streams ? null : timeoutMs);
+    const timeout = givenMs === null ? null : AbortSignal.timeout(givenMs);
+    const signals = [options.signal, timeout].filter((signal) => signal != null);
     try {
       const response = await fetch(baseUrl + call.path, {
         method: call.method,
@@ -91,12 +94,14 @@ export class Omega {
           accept: 'application/json',
           ...(apiKey !== undefined && { 'x-api-key': apiKey }),
           ...(token !== undefined && { authorization: `Bearer ${token}` }),
-          ...(call.body !== undefined && { 'content-type': 'application/json' }),
+          ...(call.contentType !== undefined && { 'content-type': call.contentType }),
           ...(call.method !== 'GET' && { 'idempotency-key': requestId }),
           ...options.headers,
         },
         body: call.body,
-        signal: options.signal ? AbortSignal.any([options.signal, timeout]) : timeout,
+        // What fetch wants to be told with a body that it must read while it sends.
+        ...(call.body instanceof ReadableStream && { duplex: 'half' }),
+        signal: AbortSignal.any(signals),
       });
       const id = response.headers.get('x-request-id') ?? requestId;
       if (!response.ok) return failed(errorOf(response, await response.text(), id));
@@ -107,8 +112,8 @@ export class Omega {
       const replayed = response.headers.get('idempotency-replayed') === 'true';
       return { data, error: null, status: response.status, requestId: id, replayed };
     } catch (cause) {
-      const code: ClientErrorCode = timeout.aborted ? 'timeout' : 'network';
-      const message = timeout.aborted
+      const code: ClientErrorCode = timeout?.aborted ? 'timeout' : 'network';
+      const message = timeout?.aborted
         ? 'No answer came in time.'
         : `The request did not get through: ${(cause as Error).message}`;
       return failed(new OmegaError(code, message, { requestId, cause }));
@@ -121,8 +126,13 @@ export interface Omega extends Methods {}
 interface Described {
   method: string;
   path: string;
-  body: string | undefined;
+  body: string | ReadableStream | Blob | undefined;
+  contentType: string | undefined;
   requestId: string | undefined;
+  /** The body is no JSON, and takes its time. */
+  streams: boolean;
+  /** It can be sent but once. */
+  once: boolean;
 }
 
 /** Puts the fields where they belong: those the path names into it, the rest into query or body. */
@@ -136,9 +146,20 @@ function describe(id: OperationId, input: Record<string, unknown>): Described {
   });
   const given = Object.entries(rest).filter(([, value]) => value !== undefined);
   const requestId = typeof rest.request_id === 'string' ? rest.request_id : undefined;
-  if (method !== 'GET' && method !== 'DELETE') return { method, path, body: JSON.stringify(rest), requestId };
+  const common = { method, requestId, streams: false, once: false };
+  if (id in streamed) {
+    const { body, content_type: contentType } = rest as { body: Described['body']; content_type: string };
+    return { ...common, path, body, contentType, streams: true, once: typeof body !== 'string' };
+  }
+  if (method !== 'GET')
+    return { ...common, path, body: JSON.stringify(rest), contentType: 'application/json' };
   const query = new URLSearchParams(Object.fromEntries(given.map(([name, value]) => [name, String(value)])));
-  return { method, path: query.size > 0 ? `${path}?${query}` : path, body: undefined, requestId };
+  return {
+    ...common,
+    path: query.size > 0 ? `${path}?${query}` : path,
+    body: undefined,
+    contentType: undefined,
+  };
 }
 
 function failed(error: OmegaError) {

@@ -1,4 +1,5 @@
 import type { Contract, OperationId } from '../contract/index.ts';
+import type { StreamId } from './types.ts';
 
 /**
  * Method and path of each operation: all that a client must know at run time, so that the schemas
@@ -49,5 +50,20 @@ export const routes: { readonly [Id in OperationId]: `${Contract[Id]['method']} 
   updateExternalRef: 'POST /external-refs/{type}/{id}',
   listConsents: 'GET /businesses/{business_id}/consents',
   recordConsent: 'POST /businesses/{business_id}/consents',
+  listClients: 'GET /businesses/{business_id}/clients',
+  getClient: 'GET /businesses/{business_id}/clients/{client_id}',
+  upsertClient: 'PUT /businesses/{business_id}/clients/{client_id}',
+  importClients: 'POST /businesses/{business_id}/clients/import',
+  listClientImports: 'GET /businesses/{business_id}/clients/imports',
+  getClientImport: 'GET /businesses/{business_id}/clients/imports/{import_id}',
+  listClientImportErrors: 'GET /businesses/{business_id}/clients/imports/{import_id}/errors',
+  mergeClient: 'POST /businesses/{business_id}/clients/{client_id}/merge',
+  exportClient: 'GET /businesses/{business_id}/clients/{client_id}/export',
+  eraseClient: 'DELETE /businesses/{business_id}/clients/{client_id}',
+  confirmIdentity:
+    'POST /businesses/{business_id}/clients/{client_id}/conversations/{conversation_id}/identity',
   simulateInbound: 'POST /simulator/inbound',
 };
+
+/** The operations whose body is a stream of their own kind in place of JSON. */
+export const streamed: { readonly [Id in StreamId]: true } = { importClients: true };

@@ -7,10 +7,24 @@ type Schema<Id extends OperationId, Part extends string> = Part extends keyof In
   ? InputSchemas<Id>[Part]
   : undefined;
 
+/** The content types that an operation's streamed body may have; `never` where its body is JSON. */
+type StreamTypes<Id extends OperationId> = NonNullable<Contract[Id]['bodyStream']>[number];
+
+/** The operations whose body is a stream. */
+export type StreamId = {
+  [Id in OperationId]: [StreamTypes<Id>] extends [never] ? never : Id;
+}[OperationId];
+
+/** A streamed body goes out as it is. A text is tried again like any write; of a stream there is one try. */
+type StreamFields<Id extends OperationId> = [StreamTypes<Id>] extends [never]
+  ? unknown
+  : { body: string | ReadableStream | Blob; content_type: StreamTypes<Id>; request_id?: string };
+
 /** What an operation takes, in one object: the path's parameters, the query and the body's fields. */
 export type InputFor<Id extends OperationId> = Fields<Schema<Id, 'params'>> &
   Fields<Schema<Id, 'query'>> &
-  Fields<Schema<Id, 'body'>>;
+  Fields<Schema<Id, 'body'>> &
+  StreamFields<Id>;
 
 /** What it answers when all is well. */
 export type DataOf<Id extends OperationId> = {
@@ -34,7 +48,7 @@ export type Result<Id extends OperationId> =
 
 export interface CallOptions {
   signal?: AbortSignal;
-  /** Milliseconds for one try. */
+  /** Milliseconds for one try. A streamed body has all the time that it takes, unless told. */
   timeoutMs?: number;
   headers?: Record<string, string>;
 }

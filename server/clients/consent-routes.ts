@@ -3,10 +3,11 @@ import { businessFor } from '../businesses/index.ts';
 import { readEmail, readPhone } from '../core/addresses.ts';
 import type { Db } from '../core/db/index.ts';
 import { recordEvents } from '../core/events/index.ts';
-import { Fault, invalid, notFound } from '../core/fault.ts';
+import { Fault, invalid } from '../core/fault.ts';
 import { answer, type Binding, type Cursors, pageOf, read, write } from '../core/http/index.ts';
-import { writeConsents } from './consent.ts';
-import { resolveClients } from './resolve.ts';
+import type { Secrets } from '../core/secrets.ts';
+import { consentHash, isConsentHash, writeConsents } from './consent.ts';
+import { resolveClients, unknownClient } from './resolve.ts';
 
 interface LedgerRow {
   consent_id: string;
@@ -20,7 +21,7 @@ interface LedgerRow {
   created_at: Date;
 }
 
-export function consentRoutes({ cursors }: { cursors: Cursors }): Binding[] {
+export function consentRoutes({ cursors, secrets }: { cursors: Cursors; secrets: Secrets }): Binding[] {
   return [
     read('listConsents', async (db, { businessId, query }) => {
       const business = await businessFor(db, businessId);
@@ -35,6 +36,7 @@ export function consentRoutes({ cursors }: { cursors: Cursors }): Binding[] {
         db,
         businessId,
         filters,
+        secrets,
         limit,
         place && { at: String(place[0]), id: String(place[1]) },
       );
@@ -60,9 +62,12 @@ export function consentRoutes({ cursors }: { cursors: Cursors }): Binding[] {
         });
       }
       let address = body.address === undefined ? null : addressOf(kind, body.address, business.country);
+      let clientId: number | null = null;
       if (body.client_id !== undefined) {
         const [client] = await resolveClients(tx, now, [{ businessId, clientId: body.client_id, kind }]);
-        if (!client?.found) throw notFound('client');
+        if (!client?.found) throw unknownClient(client!, 'Upsert the client first.');
+        // Not the id that was named, where that client was merged into another.
+        clientId = client.clientId;
         address ??= client.address;
       }
       if (address === null) {
@@ -79,7 +84,7 @@ export function consentRoutes({ cursors }: { cursors: Cursors }): Binding[] {
         state: body.state,
         source: body.source,
         evidence: { ...body.evidence },
-        clientId: body.client_id ?? null,
+        clientId,
       };
       const [consentId] = await writeConsents(tx, now, [entry]);
       await recordEvents(tx, now, [
@@ -96,7 +101,7 @@ export function consentRoutes({ cursors }: { cursors: Cursors }): Binding[] {
           },
         },
       ]);
-      const { businessId: _, clientId, ...shown } = entry;
+      const { businessId: _, clientId: __, ...shown } = entry;
       return answer(201, {
         consent_id: consentId!,
         ...shown,
@@ -128,12 +133,17 @@ async function listConsents(
   db: Db,
   businessId: number,
   filters: { client_id?: number; address?: string; channel?: string; state?: string },
+  secrets: Secrets,
   limit: number,
   after: { at: string; id: string } | null,
 ): Promise<LedgerRow[]> {
   const where = [sql`business_id = ${businessId}`];
-  if (filters.client_id !== undefined) where.push(sql`client_id = ${filters.client_id}`);
-  if (filters.address !== undefined) where.push(sql`address = ${filters.address}`);
+  if (filters.client_id !== undefined) {
+    where.push(sql`client_id = coalesce(
+      (select merged_into from clients where business_id = ${businessId} and client_id = ${filters.client_id}),
+      ${filters.client_id}::bigint)`);
+  }
+  if (filters.address !== undefined) where.push(addressIs(filters.address, businessId, secrets));
   if (filters.channel !== undefined) where.push(sql`channel = ${filters.channel}`);
   if (filters.state !== undefined) where.push(sql`state = ${filters.state}`);
   if (after) where.push(sql`(created_at, consent_id) < (${after.at}::timestamptz, ${after.id}::uuid)`);
@@ -145,4 +155,15 @@ async function listConsents(
   return rows;
 }
 
-const present = (row: LedgerRow) => ({ ...row, created_at: row.created_at.toISOString() });
+/** What stands under the address, or under its hash since a client of it was erased. */
+function addressIs(address: string, businessId: number, secrets: Secrets) {
+  const channels = address.includes('@') ? ['email'] : ['sms', 'whatsapp', 'voice'];
+  const hashes = channels.map((channel) => consentHash(secrets, businessId, channel, address));
+  return sql`address in (${sql.join([address, ...hashes])})`;
+}
+
+const present = (row: LedgerRow) => ({
+  ...row,
+  address: row.address === null || isConsentHash(row.address) ? null : row.address,
+  created_at: row.created_at.toISOString(),
+});

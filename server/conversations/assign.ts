@@ -2,7 +2,7 @@ import type { Tx } from '../core/db/index.ts';
 import { recordEvents } from '../core/events/index.ts';
 import { invalid, notFound } from '../core/fault.ts';
 import type { Origin } from '../core/http/index.ts';
-import { lockConversation } from './open.ts';
+import { lockConversationFor } from './access.ts';
 
 export interface Assignment {
   businessId: number;
@@ -13,13 +13,18 @@ export interface Assignment {
   by: Origin;
 }
 
-/** Gives a conversation to a staff member of its business and, where it has one, of its location. */
-export async function assignConversation(tx: Tx, now: Date, want: Assignment): Promise<void> {
-  const { businessId, conversationId, staffId } = want;
-  const conversation = await lockConversation(tx, businessId, want.clientId, conversationId);
+/**
+ * Gives a conversation to a staff member of its business and, where it has one, of its location.
+ *
+ * @returns the conversation, which a merge may have taken elsewhere than the path says
+ */
+export async function assignConversation(tx: Tx, now: Date, want: Assignment): Promise<string> {
+  const { businessId, staffId } = want;
+  const conversation = await lockConversationFor(tx, businessId, want.clientId, want.conversationId);
+  const { conversation_id: conversationId, client_id: clientId } = conversation;
   if (staffId !== null) await mustWorkThere(tx, businessId, staffId, conversation.location_id);
   const from = conversation.assignee_staff_id;
-  if (from === staffId) return;
+  if (from === staffId) return conversationId;
   await tx
     .updateTable('conversations')
     .set({ assignee_staff_id: staffId, updated_at: now })
@@ -32,9 +37,10 @@ export async function assignConversation(tx: Tx, now: Date, want: Assignment): P
       type: 'conversation.assigned',
       by: want.by,
       changed: { assignee_staff_id: { from, to: staffId } },
-      data: { conversation_id: conversationId, client_id: want.clientId, staff_id: staffId },
+      data: { conversation_id: conversationId, client_id: clientId, staff_id: staffId },
     },
   ]);
+  return conversationId;
 }
 
 async function mustWorkThere(

@@ -1,6 +1,5 @@
 import { sql } from 'kysely';
 import type { Tx } from '../core/db/index.ts';
-import { notFound } from '../core/fault.ts';
 import { newId } from '../core/ids.ts';
 
 /** A conversation's row, locked until the transaction ends. */
@@ -129,19 +128,6 @@ export async function lockConversations(
     where (business_id, conversation_id) in (select b, c from jsonb_to_recordset(${JSON.stringify(asked)}::jsonb) as w(b bigint, c uuid))
     order by business_id, client_id for update`.execute(tx);
   return new Map(rows.map((row) => [row.conversation_id, { ...row, created: false }]));
-}
-
-/** Locks one conversation of a client. @throws 404 where the client has no such conversation here */
-export async function lockConversation(
-  tx: Tx,
-  businessId: number,
-  clientId: number,
-  conversationId: string,
-): Promise<LockedConversation> {
-  // By place, not by key: the caller's id may be in capitals.
-  const [row] = (await lockConversations(tx, [{ businessId, conversationId }])).values();
-  if (!row || row.client_id !== clientId) throw notFound('conversation');
-  return row;
 }
 
 /** Writes back what changed in locked rows, in one statement. */

@@ -1,7 +1,7 @@
 import { businessFor, locationMustExist } from '../businesses/index.ts';
 import { readEmail, readPhone } from '../core/addresses.ts';
 import { recordEvents } from '../core/events/index.ts';
-import { Fault, invalidFields, notFound } from '../core/fault.ts';
+import { Fault, invalidFields } from '../core/fault.ts';
 import { answer, type Binding, type Cursors, pageOf, read, write } from '../core/http/index.ts';
 import type { JobQueue } from '../core/queue/index.ts';
 import { assignConversation } from './assign.ts';
@@ -20,11 +20,10 @@ export function conversationRoutes({ cursors, queue }: { cursors: Cursors; queue
     }),
 
     write('assignConversation', async (tx, { businessId, params, body, now, origin }) => {
-      const { client_id: clientId, conversation_id: conversationId } = params;
-      await assignConversation(tx, now, {
+      const conversationId = await assignConversation(tx, now, {
         businessId,
-        clientId,
-        conversationId,
+        clientId: params.client_id,
+        conversationId: params.conversation_id,
         staffId: body.staff_id,
         by: origin,
       });
@@ -32,11 +31,10 @@ export function conversationRoutes({ cursors, queue }: { cursors: Cursors; queue
     }),
 
     write('setConversationStatus', async (tx, { businessId, params, body, now, origin }) => {
-      const { client_id: clientId, conversation_id: conversationId } = params;
-      await setConversationStatus(tx, now, queue, {
+      const conversationId = await setConversationStatus(tx, now, queue, {
         businessId,
-        clientId,
-        conversationId,
+        clientId: params.client_id,
+        conversationId: params.conversation_id,
         status: body.status,
         snoozedUntil: body.snoozed_until === undefined ? null : new Date(body.snoozed_until),
         by: origin,
@@ -98,12 +96,6 @@ export function conversationRoutes({ cursors, queue }: { cursors: Cursors; queue
         email: email?.ok ? email.email : undefined,
         locationId: body.location_id ?? null,
       });
-      if (!made) {
-        throw notFound(
-          'client',
-          'Send a name, phone or email with this request to make the client, or upsert the client first.',
-        );
-      }
       await recordEvents(
         tx,
         now,

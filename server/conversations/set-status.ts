@@ -3,7 +3,8 @@ import { recordEvents } from '../core/events/index.ts';
 import { Fault, invalid } from '../core/fault.ts';
 import type { Origin } from '../core/http/index.ts';
 import type { JobQueue } from '../core/queue/index.ts';
-import { type LockedConversation, lockConversation, lockConversations, saveConversations } from './open.ts';
+import { lockConversationFor } from './access.ts';
+import { type LockedConversation, lockConversations, saveConversations } from './open.ts';
 import { wakeConversationQueue } from './queues.ts';
 
 export interface StatusChange {
@@ -17,22 +18,27 @@ export interface StatusChange {
 
 const longestSnoozeMs = 366 * 86_400_000;
 
-/** Changes a conversation's status; a snoozed one gets a job that wakes it. */
+/**
+ * Changes a conversation's status; a snoozed one gets a job that wakes it.
+ *
+ * @returns the conversation, which a merge may have taken elsewhere than the path says
+ */
 export async function setConversationStatus(
   tx: Tx,
   now: Date,
   queue: JobQueue,
   want: StatusChange,
-): Promise<void> {
+): Promise<string> {
   checkSnooze(want, now);
-  const conversation = await lockConversation(tx, want.businessId, want.clientId, want.conversationId);
+  const conversation = await lockConversationFor(tx, want.businessId, want.clientId, want.conversationId);
+  const { conversation_id: conversationId, client_id: clientId } = conversation;
   const from = {
     status: conversation.status,
     snoozed_until: conversation.snoozed_until?.toISOString() ?? null,
   };
   const to = { status: want.status, snoozed_until: want.snoozedUntil?.toISOString() ?? null };
-  if (from.status === to.status && from.snoozed_until === to.snoozed_until) return;
-  if (from.status === 'closed') await noOtherOpen(tx, want);
+  if (from.status === to.status && from.snoozed_until === to.snoozed_until) return conversationId;
+  if (from.status === 'closed') await noOtherOpen(tx, { ...want, clientId });
 
   conversation.status = want.status;
   conversation.snoozed_until = want.snoozedUntil;
@@ -42,7 +48,7 @@ export async function setConversationStatus(
   if (want.snoozedUntil) {
     await queue.insert(tx, wakeConversationQueue, [
       {
-        data: { business_id: want.businessId, conversation_id: want.conversationId },
+        data: { business_id: want.businessId, conversation_id: conversationId },
         delayS: Math.ceil((want.snoozedUntil.getTime() - now.getTime()) / 1000),
       },
     ]);
@@ -58,9 +64,10 @@ export async function setConversationStatus(
           snoozed_until: { from: from.snoozed_until, to: to.snoozed_until },
         }),
       },
-      data: { conversation_id: want.conversationId, client_id: want.clientId },
+      data: { conversation_id: conversationId, client_id: clientId },
     },
   ]);
+  return conversationId;
 }
 
 function checkSnooze({ status, snoozedUntil }: StatusChange, now: Date): void {

@@ -1,6 +1,6 @@
 import {
   type LockedConversation,
-  lockConversation,
+  lockConversationFor,
   noteMessage,
   saveConversations,
 } from '../conversations/index.ts';
@@ -25,9 +25,13 @@ export interface NewNote {
  * Writes a note into a conversation. It is a message of direction `internal` that no sending path
  * ever selects, and it leaves unread and waiting as they are.
  */
-export async function addNote(tx: Tx, now: Date, note: NewNote): Promise<string> {
+export async function addNote(
+  tx: Tx,
+  now: Date,
+  note: NewNote,
+): Promise<{ messageId: string; conversationId: string }> {
   const { businessId } = note;
-  const conversation = await lockConversation(tx, businessId, note.clientId, note.conversationId);
+  const conversation = await lockConversationFor(tx, businessId, note.clientId, note.conversationId);
   if (note.sentBy !== null) {
     const staff = await tx
       .selectFrom('staffs')
@@ -40,7 +44,7 @@ export async function addNote(tx: Tx, now: Date, note: NewNote): Promise<string>
   const messageId = await insertNote(tx, now, conversation, { ...note, senderType: 'staff' });
   await saveConversations(tx, now, [conversation]);
   await recordEvents(tx, now, [noteAdded(conversation, messageId, note.sentBy, note.by)]);
-  return messageId;
+  return { messageId, conversationId: conversation.conversation_id };
 }
 
 export interface NoteText {

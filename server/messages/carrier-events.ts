@@ -7,6 +7,7 @@ import type { Origin } from '../core/http/index.ts';
 import { newId } from '../core/ids.ts';
 import type { Log } from '../core/log.ts';
 import type { JobQueue } from '../core/queue/index.ts';
+import type { Secrets } from '../core/secrets.ts';
 import { storable } from '../core/storable.ts';
 import type { Written } from './draft.ts';
 import { type Fact, noteFact } from './note-fact.ts';
@@ -75,8 +76,9 @@ export function createCarrierEvents(options: {
   queue: JobQueue;
   clock: Clock;
   log: Log;
+  secrets: Secrets;
 }): CarrierEvents {
-  const { db, queue, clock, log } = options;
+  const { db, queue, clock, log, secrets } = options;
   const now = () => new Date(clock.now());
 
   async function apply(carrierEventId: string, event: CarrierEvent): Promise<Applied> {
@@ -88,7 +90,7 @@ export function createCarrierEvents(options: {
         .forUpdate()
         .executeTakeFirst();
       if (row?.state === 'applied') return { state: 'applied' as const, written: null };
-      const result = await applyEvent(tx, now(), queue, event);
+      const result = await applyEvent(tx, now(), queue, secrets, event);
       await tx
         .updateTable('carrier_events')
         .set({
@@ -172,31 +174,43 @@ export function createCarrierEvents(options: {
 const resumeAfterMs = 30_000;
 const mostTries = 5;
 
-async function applyEvent(tx: Tx, now: Date, queue: JobQueue, event: CarrierEvent): Promise<Applied> {
+async function applyEvent(
+  tx: Tx,
+  now: Date,
+  queue: JobQueue,
+  secrets: Secrets,
+  event: CarrierEvent,
+): Promise<Applied> {
   const by: Origin = { actor: { type: 'carrier', id: event.provider }, origin: { provider: event.provider } };
   if (event.kind === 'inbound') {
     const mail = event.channel === 'email' ? mailOf(event) : null;
-    const [written] = await writeMessages(tx, now, queue, [
-      {
-        businessId: event.businessId,
-        act: 'receive',
-        channel: event.channel,
-        direction: 'inbound',
-        clientAddress: event.from,
-        ownAddress: event.to,
-        content: mail?.content ?? event.content,
-        subject: (mail ? mail.subject : event.subject) ?? undefined,
-        mail: mail?.mail,
-        autoReply: event.autoReply,
-        mediaUrls: event.mediaUrls,
-        metadata: {},
-        provider: event.provider,
-        providerMessageId: event.providerMessageId,
-        occurredAt: event.occurredAt ? new Date(event.occurredAt) : now,
-        requestId: event.requestId,
-        by: { ...by, actor: { type: 'client', id: null } },
-      },
-    ]);
+    const [written] = await writeMessages(
+      tx,
+      now,
+      queue,
+      [
+        {
+          businessId: event.businessId,
+          act: 'receive',
+          channel: event.channel,
+          direction: 'inbound',
+          clientAddress: event.from,
+          ownAddress: event.to,
+          content: mail?.content ?? event.content,
+          subject: (mail ? mail.subject : event.subject) ?? undefined,
+          mail: mail?.mail,
+          autoReply: event.autoReply,
+          mediaUrls: event.mediaUrls,
+          metadata: {},
+          provider: event.provider,
+          providerMessageId: event.providerMessageId,
+          occurredAt: event.occurredAt ? new Date(event.occurredAt) : now,
+          requestId: event.requestId,
+          by: { ...by, actor: { type: 'client', id: null } },
+        },
+      ],
+      secrets,
+    );
     return written instanceof Fault
       ? { state: 'refused', fault: written }
       : { state: 'applied', written: written! };

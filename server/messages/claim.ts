@@ -3,6 +3,7 @@ import { consentVerdicts } from '../clients/index.ts';
 import type { MessageStatus, Tx } from '../core/db/index.ts';
 import { recordEvents } from '../core/events/index.ts';
 import type { JobQueue } from '../core/queue/index.ts';
+import type { Secrets } from '../core/secrets.ts';
 import { clientTimeZones, hasQuietHours, hoursVerdict } from './hours.ts';
 import { type ClaimedMessage, loadMail } from './mail-content.ts';
 import { sendMessageQueue, settleAttemptQueue } from './queues.ts';
@@ -44,6 +45,7 @@ export async function claimMessages(
   queue: JobQueue,
   ids: { businessId: number; messageId: string }[],
   leaseMs: number,
+  secrets: Secrets,
 ): Promise<ClaimedMessage[]> {
   const rows = await lockDue(tx, ids);
   const claimed = rows.filter(
@@ -78,6 +80,7 @@ export async function claimMessages(
       address: row.to_address,
       category: row.category ?? 'transactional',
     })),
+    secrets,
   );
   const allowed = due.filter((_, i) => verdicts[i]!.allowed);
   const refused = due.filter((_, i) => !verdicts[i]!.allowed);
@@ -102,7 +105,7 @@ export async function claimMessages(
     .set({ status: 'sending', attempts: sql`attempts + 1`, provider_message_id: null, reason: null })
     .where(idsAre(allowed))
     .execute();
-  const mails = await loadMail(tx, allowed);
+  const mails = await loadMail(tx, allowed, secrets);
   await writeTimeline(
     tx,
     allowed.map((row) => ({

@@ -97,7 +97,9 @@ export function deliveryJobs(options: DeliveryOptions): JobHandler<never>[] {
     async run(jobs) {
       const ids = jobs.map(({ data }) => ({ businessId: data.business_id, messageId: data.message_id }));
       const mustStartBefore = performance.now() + leaseMs - deadlineMs;
-      const claimed = await inTransaction(db, (tx) => claimMessages(tx, now(), queue, ids, leaseMs));
+      const claimed = await inTransaction(db, (tx) =>
+        claimMessages(tx, now(), queue, ids, leaseMs, options.secrets),
+      );
       const handedOver = claimed.map((message) => handOver(message, mustStartBefore));
       return failuresOf(jobs, await Promise.allSettled(handedOver), claimed);
     },
@@ -123,7 +125,7 @@ export function deliveryJobs(options: DeliveryOptions): JobHandler<never>[] {
 
   /** Asks the carrier about one attempt whose outcome is not known. */
   async function settleOne(data: SettleData): Promise<void> {
-    const attempt = await openAttempt(db, data);
+    const attempt = await openAttempt(db, data, options.secrets);
     if (!attempt) return;
     const carrier = carriers.get(attempt.provider);
     const found = carrier
@@ -261,6 +263,7 @@ function accountReader({ db, secrets }: Pick<DeliveryOptions, 'db' | 'secrets'>)
 async function openAttempt(
   db: Db,
   data: { business_id: number; message_id: string; attempt_no: number },
+  secrets: Secrets,
 ): Promise<ClaimedMessage | null> {
   const { rows } = await sql<{
     provider: string;
@@ -281,7 +284,7 @@ async function openAttempt(
       and a.state = 'unknown'`.execute(db);
   const row = rows[0];
   if (!row) return null;
-  const mails = await loadMail(db, [row]);
+  const mails = await loadMail(db, [row], secrets);
   return {
     businessId: data.business_id,
     messageId: data.message_id,

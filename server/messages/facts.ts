@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
+import { addressKindOf } from '../clients/index.ts';
 import { type Refusal, readEmail, readPhone, readSenderAddress } from '../core/addresses.ts';
-import type { AddressKind, MessageStatus, Tx } from '../core/db/index.ts';
+import type { MessageStatus, Tx } from '../core/db/index.ts';
 import { Fault, notFound } from '../core/fault.ts';
 import type { Draft } from './draft.ts';
 
@@ -16,12 +17,6 @@ export interface SenderFacts {
   address: string;
   provider: string;
   location_id: number | null;
-}
-
-/** Which kind of address a channel's client is known by. */
-export function addressKindOf(channel: string): AddressKind {
-  if (channel === 'sms' || channel === 'voice' || channel === 'whatsapp') return 'phone';
-  return channel === 'email' ? 'email' : 'other';
 }
 
 /**

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { MailContent, OutgoingMail, OutgoingMessage } from '../channels/index.ts';
 import { consentVerdicts } from '../clients/index.ts';
 import type { Db, Tx } from '../core/db/index.ts';
+import type { Secrets } from '../core/secrets.ts';
 import type { Prepared } from './prepare.ts';
 
 /** A mail's own columns of `messages`. */
@@ -75,7 +76,11 @@ export interface ClaimedMessage extends Omit<OutgoingMessage, 'mail'> {
  * What is sent of each mail among these messages. Nobody gets it twice, and whoever opted out gets no copy
  * either. By message id.
  */
-export async function loadMail(tx: Tx | Db, messages: Mailed[]): Promise<Map<string, ClaimedMail>> {
+export async function loadMail(
+  tx: Tx | Db,
+  messages: Mailed[],
+  secrets: Secrets,
+): Promise<Map<string, ClaimedMail>> {
   const mails = messages.filter((message) => message.channel === 'email');
   if (mails.length === 0) return new Map();
   const asked = mails.map((mail) => ({ b: mail.business_id, m: mail.message_id }));
@@ -98,6 +103,7 @@ export async function loadMail(tx: Tx | Db, messages: Mailed[]): Promise<Map<str
     tx,
     mails,
     new Map(rows.map((row) => [row.message_id, [...row.cc, ...row.bcc]])),
+    secrets,
   );
   return new Map(
     rows.map((row) => {
@@ -128,6 +134,7 @@ async function mayGetCopies(
   tx: Tx | Db,
   mails: Mailed[],
   copies: Map<string, string[]>,
+  secrets: Secrets,
 ): Promise<Set<string>> {
   const questions = mails.flatMap((mail) =>
     (copies.get(mail.message_id) ?? []).map((address) => ({
@@ -138,7 +145,7 @@ async function mayGetCopies(
       messageId: mail.message_id,
     })),
   );
-  const verdicts = await consentVerdicts(tx, questions);
+  const verdicts = await consentVerdicts(tx, questions, secrets);
   return new Set(
     questions
       .filter((_, i) => verdicts[i]!.allowed)

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { lockConversation } from '../conversations/index.ts';
+import { lockConversationFor } from '../conversations/index.ts';
 import type { Tx } from '../core/db/index.ts';
 import { recordEvents } from '../core/events/index.ts';
 import { Fault, notFound } from '../core/fault.ts';
@@ -24,8 +24,9 @@ export async function markMessagesRead(
   now: Date,
   change: ReadChange,
 ): Promise<{ updated: number; unreadCount: number }> {
-  const { businessId, conversationId } = change;
-  const conversation = await lockConversation(tx, businessId, change.clientId, conversationId);
+  const { businessId } = change;
+  const conversation = await lockConversationFor(tx, businessId, change.clientId, change.conversationId);
+  const { conversation_id: conversationId, client_id: clientId } = conversation;
   const narrowed =
     change.messageIds !== undefined ||
     change.upToMessageId !== undefined ||
@@ -80,7 +81,7 @@ export async function markMessagesRead(
       type: 'conversation.read',
       by: change.by,
       changed: { unread_count: { from, to: unreadCount } },
-      data: { conversation_id: conversationId, client_id: change.clientId, read: change.read, updated },
+      data: { conversation_id: conversationId, client_id: clientId, read: change.read, updated },
     },
   ]);
   return { updated, unreadCount };

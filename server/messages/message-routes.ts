@@ -3,6 +3,7 @@ import type { Db } from '../core/db/index.ts';
 import { Fault, invalid } from '../core/fault.ts';
 import { answer, type Binding, type Cursors, own, pageOf, read, write } from '../core/http/index.ts';
 import type { JobQueue } from '../core/queue/index.ts';
+import type { Secrets } from '../core/secrets.ts';
 import { authorOf } from './author.ts';
 import type { Draft } from './draft.ts';
 import { updateExternalRef } from './external-refs.ts';
@@ -16,8 +17,13 @@ import { timeOf } from './times.ts';
 import { cancelMessage, rescheduleMessage } from './waiting-messages.ts';
 
 /** The tag `messages`, but for search. */
-export function messageActRoutes(options: { db: Db; queue: JobQueue; cursors: Cursors }): Binding[] {
-  const { db, queue, cursors } = options;
+export function messageActRoutes(options: {
+  db: Db;
+  queue: JobQueue;
+  cursors: Cursors;
+  secrets: Secrets;
+}): Binding[] {
+  const { db, queue, cursors, secrets } = options;
 
   async function pageOfRequest(
     db: Db,
@@ -48,13 +54,19 @@ export function messageActRoutes(options: { db: Db; queue: JobQueue; cursors: Cu
       if (messages !== undefined && Object.keys(single).length > 0)
         throw invalid(Object.keys(single)[0]!, 'belongs into an item of `messages`', 'unknown_field');
       await businessFor(tx, businessId);
-      const { results, faults } = await recordMessages(tx, now, queue, {
-        businessId,
-        items: messages ?? [single],
-        authorOf: (named) => authorOf(caller, named),
-        requestId,
-        by: origin,
-      });
+      const { results, faults } = await recordMessages(
+        tx,
+        now,
+        queue,
+        {
+          businessId,
+          items: messages ?? [single],
+          authorOf: (named) => authorOf(caller, named),
+          requestId,
+          by: origin,
+        },
+        secrets,
+      );
       if (messages === undefined && faults[0]) throw faults[0];
       const failed = faults.filter((fault) => fault !== null).length;
       return answer(200, { request_id: requestId, results, accepted: results.length - failed, failed });
@@ -137,7 +149,7 @@ export function messageActRoutes(options: { db: Db; queue: JobQueue; cursors: Cu
         requestId,
         by: origin,
       };
-      return answer(200, presentPreflight(await preflight(db, now, draft)));
+      return answer(200, presentPreflight(await preflight(db, now, draft, secrets)));
     }),
 
     write('cancelMessage', async (tx, { businessId, params, now, origin }) => {

@@ -3,6 +3,7 @@ import { countSegments } from '../channels/index.ts';
 import { consentVerdicts } from '../clients/index.ts';
 import { type Db, inTransaction, type MessageStatus, type Tx } from '../core/db/index.ts';
 import { Fault } from '../core/fault.ts';
+import type { Secrets } from '../core/secrets.ts';
 import type { Draft } from './draft.ts';
 import { clientTimeZones, type HoursVerdict, hoursVerdict } from './hours.ts';
 import { type Prepared, prepare } from './prepare.ts';
@@ -40,14 +41,14 @@ class Undone extends Error {
  *
  * @throws what the send would be refused with
  */
-export async function preflight(db: Db, now: Date, draft: Draft): Promise<Preflight> {
+export async function preflight(db: Db, now: Date, draft: Draft, secrets: Secrets): Promise<Preflight> {
   try {
     return await inTransaction(db, async (tx) => {
-      const [prepared] = await prepare(tx, now, [draft]);
+      const [prepared] = await prepare(tx, now, [draft], secrets);
       if (prepared instanceof Fault) throw prepared;
       // A draft without a carrier's id is never one that is there already.
       if (!prepared || 'known' in prepared) throw new Error('A preflight found its message there already.');
-      throw new Undone(await findingsOf(tx, now, prepared));
+      throw new Undone(await findingsOf(tx, now, prepared, secrets));
     });
   } catch (error) {
     if (error instanceof Undone) return error.findings;
@@ -55,11 +56,15 @@ export async function preflight(db: Db, now: Date, draft: Draft): Promise<Prefli
   }
 }
 
-async function findingsOf(tx: Tx, now: Date, prepared: Prepared): Promise<Preflight> {
+async function findingsOf(tx: Tx, now: Date, prepared: Prepared, secrets: Secrets): Promise<Preflight> {
   const { draft, clientId, clientAddress, conversation, decision } = prepared;
   const category = draft.category ?? 'transactional';
   const { businessId, channel } = draft;
-  const [verdict] = await consentVerdicts(tx, [{ businessId, channel, address: clientAddress!, category }]);
+  const [verdict] = await consentVerdicts(
+    tx,
+    [{ businessId, channel, address: clientAddress!, category }],
+    secrets,
+  );
   const [timeZone] = await clientTimeZones(tx, [
     { businessId, clientId, locationId: draft.locationId ?? conversation.location_id },
   ]);

@@ -1,14 +1,21 @@
-import { type ConsentVerdict, consentVerdicts, resolveClients } from '../clients/index.ts';
+import {
+  addressKindOf,
+  type ConsentVerdict,
+  consentVerdicts,
+  resolveClients,
+  type SharedAddress,
+  unknownClient,
+} from '../clients/index.ts';
 import { conversationOf, type LockedConversation, openConversations } from '../conversations/index.ts';
 import { readSenderAddress } from '../core/addresses.ts';
 import type { Tx } from '../core/db/index.ts';
 import { Fault, invalidFields, notFound } from '../core/fault.ts';
 import { newId } from '../core/ids.ts';
+import type { Secrets } from '../core/secrets.ts';
 import { checkDraft, type Decision, decide, mayBeKeyword } from './decide.ts';
 import type { Draft, Written } from './draft.ts';
 import { nothingWasMissed } from './expected-last-message.ts';
 import {
-  addressKindOf,
   checkReferences,
   chooseSenders,
   findKnown,
@@ -33,6 +40,8 @@ export interface Prepared {
   provider: string | null;
   conversation: LockedConversation;
   decision: Decision;
+  /** It came from an address of several people, and does not say from whom. */
+  shared: SharedAddress | null;
 }
 
 /** A draft of a message that is there already. */
@@ -52,6 +61,7 @@ interface Work {
   clientId?: number;
   clientCreated?: boolean;
   verdict?: ConsentVerdict;
+  shared?: SharedAddress | null;
   conversation?: LockedConversation;
   known?: Written;
   hours?: HoursVerdict;
@@ -61,7 +71,12 @@ interface Work {
  * Gathers the facts for many drafts, each kind with one statement for all, and lets the rules
  * decide. What is wrong with a draft is its own answer and leaves the others alone.
  */
-export async function prepare(tx: Tx, now: Date, drafts: Draft[]): Promise<(Prepared | Known | Fault)[]> {
+export async function prepare(
+  tx: Tx,
+  now: Date,
+  drafts: Draft[],
+  secrets: Secrets,
+): Promise<(Prepared | Known | Fault)[]> {
   const works: Work[] = drafts.map((draft) => ({ draft }));
   for (const stage of [
     readDrafts,
@@ -74,7 +89,7 @@ export async function prepare(tx: Tx, now: Date, drafts: Draft[]): Promise<(Prep
     findConversations,
   ]) {
     const alive = works.filter((work) => !work.fault && !work.known);
-    if (alive.length > 0) await stage(tx, alive, now);
+    if (alive.length > 0) await stage(tx, alive, now, secrets);
   }
   return works.map((work) => work.fault ?? (work.known ? { known: work.known } : finish(work, now)));
 }
@@ -173,7 +188,7 @@ async function findClients(tx: Tx, works: Work[], now: Date): Promise<void> {
   for (const [at, work] of works.entries()) {
     const client = clients[at]!;
     if (!client.found) {
-      work.fault = notFound('client', 'Send `to` as well to make the client, or upsert the client first.');
+      work.fault = unknownClient(client, 'Send `to` as well to make the client, or upsert the client first.');
     } else if (work.draft.act === 'queue' && client.address === null) {
       const detail = `The client has no address for ${work.draft.channel}. Send it as \`to\`.`;
       work.fault = new Fault('no_address', detail, {
@@ -183,11 +198,12 @@ async function findClients(tx: Tx, works: Work[], now: Date): Promise<void> {
       work.clientId = client.clientId;
       work.clientCreated = client.created;
       work.clientAddress = client.address ?? undefined;
+      work.shared = work.draft.direction === 'inbound' ? client.shared : null;
     }
   }
 }
 
-async function findVerdicts(tx: Tx, works: Work[]): Promise<void> {
+async function findVerdicts(tx: Tx, works: Work[], _now: Date, secrets: Secrets): Promise<void> {
   const sending = works.filter(({ draft }) => draft.act === 'queue' || mayBeKeyword(draft));
   const verdicts = await consentVerdicts(
     tx,
@@ -197,6 +213,7 @@ async function findVerdicts(tx: Tx, works: Work[]): Promise<void> {
       address: clientAddress!,
       category: draft.category ?? 'transactional',
     })),
+    secrets,
   );
   for (const [at, work] of sending.entries()) work.verdict = verdicts[at];
 }
@@ -247,5 +264,6 @@ function finish(work: Work, now: Date): Prepared {
     provider: work.provider ?? null,
     conversation: work.conversation!,
     decision: decide(work.draft, work.verdict ?? null, work.hours ?? null, now),
+    shared: work.shared ?? null,
   };
 }

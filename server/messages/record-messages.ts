@@ -3,6 +3,7 @@ import type { MessageStatus, Tx } from '../core/db/index.ts';
 import { Fault, invalid } from '../core/fault.ts';
 import { compileInput, faultOf, type Origin, refuseUnstorable } from '../core/http/index.ts';
 import type { JobQueue } from '../core/queue/index.ts';
+import type { Secrets } from '../core/secrets.ts';
 import type { Draft } from './draft.ts';
 import { timeOf } from './times.ts';
 import { writeMessages } from './write-messages.ts';
@@ -28,10 +29,11 @@ export async function recordMessages(
   now: Date,
   queue: JobQueue,
   request: ItemsToRecord,
+  secrets: Secrets,
 ): Promise<{ results: ItemResult[]; faults: (Fault | null)[] }> {
   const read = request.items.map((item) => draftOf(request, item));
   const drafts = read.filter((one): one is Draft => !(one instanceof Fault));
-  const written = await writeMessages(tx, now, queue, drafts);
+  const written = await writeMessages(tx, now, queue, drafts, secrets);
   let next = 0;
   const outcomes = read.map((one) => (one instanceof Fault ? one : written[next++]!));
   const results = outcomes.map((outcome, index): ItemResult => {

@@ -59,7 +59,12 @@ export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Bi
     write('updateSmsStatus', (tx, call) => updateStatus(tx, call)),
 
     read('listMessages', async (db, { businessId, params, query }) => {
-      await conversationFor(db, businessId, params.client_id, params.conversation_id);
+      const { conversation_id: conversationId } = await conversationFor(
+        db,
+        businessId,
+        params.client_id,
+        params.conversation_id,
+      );
       const { cursor, limit = 25, order = 'newest', ...named } = query;
       const filters: MessageFilters = {
         channel: named.channel,
@@ -72,10 +77,10 @@ export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Bi
         until: timeOf('until', named.until),
         text: named.text,
       };
-      const about = ['listMessages', businessId, params.conversation_id, order, filters];
+      const about = ['listMessages', businessId, conversationId, order, filters];
       const place = cursor === undefined ? null : cursors.decode(about, cursor);
       const after = place && { at: String(place[0]), messageId: String(place[1]) };
-      const rows = await listMessages(db, businessId, params.conversation_id, filters, order, limit, after);
+      const rows = await listMessages(db, businessId, conversationId, filters, order, limit, after);
       const page = pageOf(
         rows,
         limit,
@@ -107,7 +112,7 @@ export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Bi
 
     write('addNote', async (tx, { businessId, params, body, caller, requestId, now, origin }) => {
       await businessFor(tx, businessId);
-      const messageId = await addNote(tx, now, {
+      const { messageId, conversationId } = await addNote(tx, now, {
         businessId,
         clientId: params.client_id,
         conversationId: params.conversation_id,
@@ -119,8 +124,7 @@ export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Bi
       return answer(200, {
         message: 'Note added',
         message_id: messageId,
-        // As every other answer writes it.
-        conversation_id: params.conversation_id.toLowerCase(),
+        conversation_id: conversationId,
         created_at: now.toISOString(),
       });
     }),

@@ -1,7 +1,6 @@
 import { businessFor } from '../businesses/index.ts';
-import { conversationFor } from '../conversations/index.ts';
+import { conversationFor, conversationNow } from '../conversations/index.ts';
 import type { Db } from '../core/db/index.ts';
-import { notFound } from '../core/fault.ts';
 import { answer, type Binding, type Cursors, pageOf, read } from '../core/http/index.ts';
 import { presentMessage } from './present.ts';
 import { highlightsOf, type Place, type Search, searchMessages } from './search-messages.ts';
@@ -56,19 +55,18 @@ export function searchRoutes(cursors: Cursors): Binding[] {
 
   return [
     read('searchMessages', async (db, { businessId, query }) => {
-      const conversation = await db
-        .selectFrom('conversations')
-        .select('conversation_id')
-        .where('business_id', '=', businessId)
-        .where('conversation_id', '=', query.conversation_id)
-        .executeTakeFirst();
-      if (!conversation) throw notFound('conversation');
-      return search(db, businessId, query, conversation.conversation_id);
+      const conversationId = await conversationNow(db, businessId, query.conversation_id);
+      return search(db, businessId, query, conversationId);
     }),
 
     read('searchConversationMessages', async (db, { businessId, params, query }) => {
-      await conversationFor(db, businessId, params.client_id, params.conversation_id);
-      return search(db, businessId, query, params.conversation_id);
+      const { conversation_id: conversationId } = await conversationFor(
+        db,
+        businessId,
+        params.client_id,
+        params.conversation_id,
+      );
+      return search(db, businessId, query, conversationId);
     }),
 
     read('searchBusiness', async (db, { businessId, query }) => {

@@ -1,10 +1,17 @@
 import { sql } from 'kysely';
 import { type ConsentEntry, writeConsents } from '../clients/index.ts';
-import { noteMessage, reopen, saveConversations } from '../conversations/index.ts';
+import {
+  type AmbiguousMessage,
+  markAmbiguous,
+  noteMessage,
+  reopen,
+  saveConversations,
+} from '../conversations/index.ts';
 import type { Tx } from '../core/db/index.ts';
 import { type EventType, type NewEvent, recordEvents } from '../core/events/index.ts';
 import { Fault } from '../core/fault.ts';
 import type { JobQueue } from '../core/queue/index.ts';
+import type { Secrets } from '../core/secrets.ts';
 import type { Draft, Written } from './draft.ts';
 import { findKnown } from './facts.ts';
 import { helpReplies, warnOfCancellations } from './keyword-follow-up.ts';
@@ -26,8 +33,9 @@ export async function writeMessages(
   now: Date,
   queue: JobQueue,
   drafts: Draft[],
+  secrets: Secrets,
 ): Promise<(Written | Fault)[]> {
-  const prepared = await prepare(tx, now, drafts);
+  const prepared = await prepare(tx, now, drafts, secrets);
   const ready = prepared.filter((one): one is Prepared => 'draft' in one);
   if (ready.length === 0) return prepared.map(answerOf);
 
@@ -46,6 +54,7 @@ export async function writeMessages(
       ...firstTimelineEntry(one, now),
     })),
   );
+  await markAmbiguous(tx, fresh.flatMap(ambiguityOf));
   await saveConversations(tx, now, [...new Set(fresh.map((one) => one.conversation))]);
   await markSeen(tx, fresh);
   await queue.insert(
@@ -63,7 +72,7 @@ export async function writeMessages(
   await recordEvents(tx, now, events);
   // Answers that the carrier leaves to us; through the same rules as any message.
   const replies = await helpReplies(tx, now, fresh);
-  if (replies.length > 0) await writeMessages(tx, now, queue, replies);
+  if (replies.length > 0) await writeMessages(tx, now, queue, replies, secrets);
   return prepared.map((one) => ('draft' in one ? (duplicates.get(one) ?? writtenOf(one)) : answerOf(one)));
 }
 
@@ -233,6 +242,19 @@ function changeConversation(one: Prepared): NewEvent[] {
     );
   }
   return events;
+}
+
+function ambiguityOf(one: Prepared): AmbiguousMessage[] {
+  if (!one.shared) return [];
+  return [
+    {
+      businessId: one.draft.businessId,
+      conversationId: one.conversation.conversation_id,
+      messageId: one.messageId,
+      at: one.occurredAt,
+      ...one.shared,
+    },
+  ];
 }
 
 function eventTypeOf(one: Prepared): EventType {

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { claimMessages } from '../../server/messages/claim.ts';
 import { lotus } from '../support/lotus.ts';
-import { type RunningOmega, startOmega } from '../support/omega.ts';
+import { type RunningOmega, startOmega, testSecrets } from '../support/omega.ts';
 import { startPostgres, type TestPostgres } from '../support/postgres.ts';
 
 let postgres: TestPostgres;
@@ -44,7 +44,7 @@ test('of two jobs for one message at the same moment, one sends', async () => {
   const ids = [{ businessId: 1001, messageId: body.message_id as string }];
   const claim = (hold: Promise<void>, claimed = () => {}) =>
     db.transaction().execute(async (tx) => {
-      const taken = await claimMessages(tx, now, omega.omega.queue, ids, 30_000);
+      const taken = await claimMessages(tx, now, omega.omega.queue, ids, 30_000, testSecrets);
       claimed();
       await hold;
       return taken.length;

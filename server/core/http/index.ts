@@ -1,4 +1,5 @@
 export { answer, type Binding, type Call, type OwnCall, own, read, write } from './bindings.ts';
+export { streamOf } from './body-stream.ts';
 export { businessOf, type Caller, type Origin, originOf } from './caller.ts';
 export { type Cursors, cappedCount, createCursors, mostCounted, pageOf } from './cursor.ts';
 export { defaultLimits, type Limits } from './limits.ts';

@@ -98,6 +98,10 @@ function documented(row: Operation): object {
         ...(row.example?.body !== undefined && { examples: [row.example.body] }),
       },
     }),
+    ...(row.bodyStream && {
+      consumes: row.bodyStream,
+      body: { type: 'string', ...(row.example?.body !== undefined && { examples: [row.example.body] }) },
+    }),
     response: responses,
     security:
       row.auth === 'public'
