@@ -29,6 +29,7 @@ const nobodys: Things = {
   message_id: '0198c2a4-0000-7000-8000-00000000beef',
   provider_message_id: 'SM-of-9009',
   attachment_id: '0198c2a4-0000-7000-8000-00000000afff',
+  import_id: '0198c2a4-0000-7000-8000-00000000ab1e',
   session_id: '0198c2a4-0000-7000-8000-00000000cafe',
   token: `oms_${'A'.repeat(43)}`,
   phone: '+13035559009',
@@ -61,8 +62,8 @@ beforeAll(async () => {
 afterAll(() => omega.close());
 
 const send = (row: Operation, client: Client, request: ContractRequest): Promise<Answer> => {
-  const { path, body } = wire(row, request);
-  return client.call(row.method, path, body);
+  const { path, body, headers } = wire(row, request);
+  return client.call(row.method, path, body, headers);
 };
 
 /** An answer without what differs between any two requests, and without the very ids that were sent. */

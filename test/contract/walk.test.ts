@@ -36,9 +36,9 @@ function send(
   client: Client,
   change: { headers?: Record<string, string>; path?: (path: string) => string; body?: unknown } = {},
 ): Promise<Answer> {
-  const { path, body } = wire(row, exampleRequest(row, things));
+  const { path, body, headers } = wire(row, exampleRequest(row, things));
   const to = change.path?.(path) ?? path;
-  return client.call(row.method, to, 'body' in change ? change.body : body, change.headers);
+  return client.call(row.method, to, 'body' in change ? change.body : body, { ...headers, ...change.headers });
 }
 
 describe('without valid credentials every operation that needs them is 401, and nothing changes', () => {

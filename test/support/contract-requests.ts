@@ -16,6 +16,7 @@ export interface Things {
   message_id: string;
   provider_message_id: string;
   attachment_id: string;
+  import_id: string;
   session_id: string;
   token: string;
   /** The client's phone, and the business's own number. */
@@ -36,6 +37,7 @@ const thingOfField: Record<string, keyof Things> = {
   message_id: 'message_id',
   provider_message_id: 'provider_message_id',
   attachment_id: 'attachment_id',
+  import_id: 'import_id',
   session_id: 'session_id',
   token: 'token',
 };
@@ -83,7 +85,7 @@ export function unknownIdFields(): string[] {
 export function exampleRequest(row: Operation, things: Things): ContractRequest {
   const { params = {}, query = {}, body } = row.example ?? {};
   const { request_id: _, ...fields } = (body ?? {}) as Record<string, unknown>;
-  return withThings({ params, query, body: body ? fields : undefined }, things);
+  return withThings({ params, query, body: body && !row.bodyStream ? fields : undefined }, things);
 }
 
 function withThings(request: ContractRequest, things: Things): ContractRequest {
@@ -136,8 +138,11 @@ function exampleThing(row: Operation, part: (typeof parts)[number], name: string
   return thingOfExample[String(value)];
 }
 
-/** The path below the base path with its query, and the body, as they go over the wire. */
-export function wire(row: Operation, request: ContractRequest): { path: string; body: unknown } {
+/** The path below the base path with its query, and the body with its kind, as they go over the wire. */
+export function wire(
+  row: Operation,
+  request: ContractRequest,
+): { path: string; body: unknown; headers: Record<string, string> } {
   const path = row.path.replaceAll(/\{(\w+)\}/g, (_, name) =>
     encodeURIComponent(String(request.params[name])),
   );
@@ -146,6 +151,8 @@ export function wire(row: Operation, request: ContractRequest): { path: string; 
   const text = query.toString();
   return {
     path: text ? `${path}?${text}` : path,
-    body: row.method === 'GET' ? undefined : (request.body ?? {}),
+    // A stream is what its example shows: it names nothing that the schemas know.
+    body: row.method === 'GET' ? undefined : row.bodyStream ? row.example?.body : (request.body ?? {}),
+    headers: row.bodyStream ? { 'content-type': row.bodyStream[0]! } : {},
   };
 }

@@ -3,7 +3,7 @@ import type { Client, RunningOmega } from './omega.ts';
 
 /**
  * A business with one of everything that the API can name: staff, location, sender, client, conversation,
- * a recorded mail with a file, a session. Ids differ between businesses, so none is by chance the other's.
+ * a recorded mail with a file, an import, a session. Ids differ between businesses, so none is by chance the other's.
  */
 export async function businessWithThings(
   omega: RunningOmega,
@@ -35,6 +35,12 @@ export async function businessWithThings(
     provider: 'twilio',
     provider_message_id,
   });
+  const imported = await api.call(
+    'POST',
+    `/businesses/${businessId}/clients/import`,
+    `{"client_id":${clientId + 1},"name":"Ana Lima"}\n`,
+    { 'content-type': 'application/x-ndjson' },
+  );
   const { body: page } = await api.get(
     `/businesses/${businessId}/clients/${clientId}/conversations/${recorded.body.conversation_id}/messages?channel=email`,
   );
@@ -50,6 +56,7 @@ export async function businessWithThings(
       message_id: recorded.body.message_id,
       provider_message_id,
       attachment_id: page.data[0].attachments[0].attachment_id,
+      import_id: imported.body.import_id,
       session_id: session.body.session_id,
       token: session.body.token,
       phone,
