@@ -45,7 +45,7 @@ export async function confirmIdentity(tx: Tx, now: Date, confirmation: Confirmat
   );
   let target = source;
   const events: NewEvent[] = [];
-  let moved = 0;
+  let moved = { messages: 0, asks: false };
   if (confirmedId !== source.client_id) {
     const open = await openConversations(
       tx,
@@ -63,7 +63,7 @@ export async function confirmIdentity(tx: Tx, now: Date, confirmation: Confirmat
       });
     }
     moved = await moveAmbiguous(tx, source, target, shared);
-    events.push(...(await recount(tx, now, source, target, by)));
+    events.push(...(await recount(tx, now, source, target, moved.asks, by)));
   }
   await sql`
     update conversations set ambiguous_since = null, identity_reason = null,
@@ -89,7 +89,7 @@ export async function confirmIdentity(tx: Tx, now: Date, confirmation: Confirmat
         client_id: confirmedId,
         from_conversation_id: source.conversation_id,
         from_client_id: source.client_id,
-        messages_moved: moved,
+        messages_moved: moved.messages,
       },
     },
   ]);
@@ -120,14 +120,17 @@ async function lookAt(tx: Tx, { businessId, clientId, conversationId }: Confirma
   return { kind: row.shared_kind, address: row.shared_address, since: row.ambiguous_since };
 }
 
-/** The messages in question, and staff's answers to that address since the first of them. */
+/**
+ * The messages in question, and staff's answers to that address since the first of them. `asks`: one
+ * of them is of the client's own hand (no automatic reply) and not read yet.
+ */
 async function moveAmbiguous(
   tx: Tx,
   source: LockedConversation,
   target: LockedConversation,
   shared: Shared,
-): Promise<number> {
-  const { numAffectedRows } = await sql`
+): Promise<{ messages: number; asks: boolean }> {
+  const { rows } = await sql<{ asks: boolean }>`
     with mine as (
       select message_id from messages
       where business_id = ${source.business_id} and conversation_id = ${source.conversation_id}
@@ -136,8 +139,9 @@ async function moveAmbiguous(
       order by message_id for update
     )
     update messages m set conversation_id = ${target.conversation_id}, client_id = ${target.client_id}, ambiguous = false
-    from mine where m.business_id = ${source.business_id} and m.message_id = mine.message_id`.execute(tx);
-  return Number(numAffectedRows ?? 0);
+    from mine where m.business_id = ${source.business_id} and m.message_id = mine.message_id
+    returning m.unread and not m.auto_reply as asks`.execute(tx);
+  return { messages: rows.length, asks: rows.some((row) => row.asks) };
 }
 
 interface Counted {
@@ -155,6 +159,7 @@ async function recount(
   now: Date,
   source: LockedConversation,
   target: LockedConversation,
+  asks: boolean,
   by: Origin,
 ): Promise<NewEvent[]> {
   // Who waited in the one thread waits in either, from their own first message that nobody answered.
@@ -164,7 +169,7 @@ async function recount(
       (select count(*)::int from messages m where m.business_id = c.business_id and m.conversation_id = c.conversation_id and m.unread) as unread,
       l.message_id as last_message_id, l.occurred_at as last_message_at,
       (select min(m.occurred_at) from messages m where m.business_id = c.business_id and m.conversation_id = c.conversation_id
-        and m.direction = 'inbound' and m.occurred_at >= ${since}::timestamptz) as waits_since,
+        and m.direction = 'inbound' and not m.auto_reply and m.occurred_at >= ${since}::timestamptz) as waits_since,
       array(select distinct m.channel from messages m where m.business_id = c.business_id and m.conversation_id = c.conversation_id
         and m.direction <> 'internal' order by 1) as channels
     from conversations c
@@ -179,7 +184,7 @@ async function recount(
   const events: NewEvent[] = [];
 
   const there = countedOf(target);
-  if (there.unread > target.unread_count) {
+  if (asks) {
     const reopened = reopen(target, by, 'conversation.identity_confirmed');
     if (reopened) events.push(reopened);
   }

@@ -17,6 +17,7 @@ const harmless = [
   'occurred_at',
   'client_id',
   'message_id',
+  'about_message_id',
   'conversation_id',
   'merged_client_id',
   'folded_conversation_id',
@@ -72,21 +73,19 @@ export async function eraseTraces(
     update attempts set error_message = null
     where business_id = ${businessId} and message_id in ${theirs} and error_message is not null`.execute(tx);
   await sql`
-    update simulator_messages set content = '[erased]', to_address = '[erased]'
-    where business_id = ${businessId} and message_id in ${theirs} and to_address = any(${named}::text[])`.execute(
-    tx,
-  );
+    update simulator_messages set content = '[erased]', to_address = '[erased]', mail = null
+    where business_id = ${businessId} and message_id in ${theirs}`.execute(tx);
   await sql`
     update events set changed = null, data = ${onlyHarmless('data')}
     where business_id = ${businessId} and data ->> 'client_id' = ${String(clientId)}
-      and type in ('client.created', 'client.updated', 'client.merged', 'consent.granted', 'consent.revoked', 'message.failed', 'message.undelivered')`.execute(
+      and type in ('client.created', 'client.updated', 'client.merged', 'consent.granted', 'consent.revoked', 'message.failed', 'message.undelivered', 'appointment.possible_cancellation')`.execute(
     tx,
   );
   // Answers that show a client. Repeating their requests is answered anew: 409.
   await sql`
     delete from requests where business_id = ${businessId} and (
       answer @> ${JSON.stringify({ client: { client_id: clientId } })}::jsonb
-      or (answer @> ${JSON.stringify({ client_id: clientId })}::jsonb and jsonb_exists_any(answer, array['addresses', 'name'])))`.execute(
+      or (answer @> ${JSON.stringify({ client_id: clientId })}::jsonb and jsonb_exists_any(answer, array['address', 'addresses', 'name'])))`.execute(
     tx,
   );
 }

@@ -5,6 +5,7 @@ export type { Draft, Written } from './draft.ts';
 export { emailRoutes } from './email-routes.ts';
 export { hoursVerdict } from './hours.ts';
 export { createIntake, type Intake } from './intake.ts';
+export { forgetFiles } from './mail-content.ts';
 export { messageActRoutes } from './message-routes.ts';
 export { presentMessage } from './present.ts';
 export type { MessageRow } from './queries.ts';

@@ -170,6 +170,13 @@ export function withFiles(db: Db, message: ClaimedMessage): OutgoingMessage {
   return { ...message, mail: { ...mail, attachments } };
 }
 
+/** Takes the files of messages away whose client was erased. */
+export async function forgetFiles(tx: Tx, businessId: number, messageIds: string[]): Promise<void> {
+  await sql`delete from attachments where business_id = ${businessId} and message_id = any(${messageIds}::uuid[])`.execute(
+    tx,
+  );
+}
+
 /** A file's bytes and name, or null where the business's message has none such. */
 export async function readAttachment(
   db: Db,

@@ -37,10 +37,11 @@ interface Row {
   error_code: string | null;
   reason: string | null;
   recorded: boolean;
+  erased: boolean;
 }
 
 const columns = sql`m.message_id, m.conversation_id, m.client_id, m.channel, m.direction, m.status, m.provider,
-  m.error_code, m.reason, ${isRecorded('m')} as recorded`;
+  m.error_code, m.reason, ${isRecorded('m')} as recorded, m.to_address is null as erased`;
 
 /** Another system's message: Omega wrote it down, and sends it never. */
 export function isRecorded(message: string) {
@@ -75,8 +76,8 @@ export async function retryMessages(
   const asked = sql.join(where, sql` and `);
   const failed = sql`m.failed_at is not null and m.direction = 'outbound' and m.status in ('failed', 'undelivered')`;
   const mayRetry = filters.force
-    ? sql`not ${isRecorded('m')}`
-    : sql`not ${isRecorded('m')} and (m.reason is null or m.reason <> all(${onlyForced}::text[]))`;
+    ? sql`not ${isRecorded('m')} and m.to_address is not null`
+    : sql`not ${isRecorded('m')} and m.to_address is not null and (m.reason is null or m.reason <> all(${onlyForced}::text[]))`;
 
   const chosen = await sql<{ message_id: string }>`
     select m.message_id from messages m where ${asked} and ${failed} and ${mayRetry}
@@ -143,6 +144,8 @@ export async function retryMessage(
     );
   if (reason === 'recorded')
     throw new Fault('conflict', 'Another system sent this message, Omega only recorded it. Send it anew.');
+  if (reason === 'erased')
+    throw new Fault('conflict', 'Its client was erased: there is nothing left to send.');
   if (reason) {
     const { advice } = explainFailure(row.provider, row.error_code, row.reason);
     throw new Fault(
@@ -157,6 +160,7 @@ export async function retryMessage(
 function whyNot(row: Row, force: boolean): string | null {
   if (row.direction !== 'outbound' || !isFailure(row.status)) return 'not_failed';
   if (row.recorded) return 'recorded';
+  if (row.erased) return 'erased';
   return !force && row.reason !== null && onlyForced.includes(row.reason) ? row.reason : null;
 }
 
@@ -166,6 +170,7 @@ async function lockFailed(tx: Tx, businessId: number, ids: string[]): Promise<Ro
   const { rows } = await sql<Row>`
     select ${columns} from messages m
     where m.business_id = ${businessId} and m.message_id = any(${ids}::uuid[]) and m.status in ('failed', 'undelivered')
+      and m.to_address is not null
     order by m.message_id for update of m`.execute(tx);
   return rows;
 }

@@ -96,5 +96,5 @@ create table client_import_errors (
 -- What erasing a client reaches for: the few kinds of events that hold more than ids, and what carriers
 -- posted about a message.
 create index events_about_client on events (business_id, (data ->> 'client_id'))
-  where type in ('client.created', 'client.updated', 'client.merged', 'consent.granted', 'consent.revoked', 'message.failed', 'message.undelivered');
+  where type in ('client.created', 'client.updated', 'client.merged', 'consent.granted', 'consent.revoked', 'message.failed', 'message.undelivered', 'appointment.possible_cancellation');
 create index carrier_events_of_message on carrier_events (business_id, provider_message_id);

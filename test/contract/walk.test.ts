@@ -38,7 +38,10 @@ function send(
 ): Promise<Answer> {
   const { path, body, headers } = wire(row, exampleRequest(row, things));
   const to = change.path?.(path) ?? path;
-  return client.call(row.method, to, 'body' in change ? change.body : body, { ...headers, ...change.headers });
+  return client.call(row.method, to, 'body' in change ? change.body : body, {
+    ...headers,
+    ...change.headers,
+  });
 }
 
 describe('without valid credentials every operation that needs them is 401, and nothing changes', () => {
