@@ -10,10 +10,14 @@ export const guarded = operations.filter(([, row]) => row.auth !== 'public');
 export interface Things {
   business_id: number;
   client_id: number;
+  /** To be merged into the other. */
+  other_client_id: number;
   staff_id: number;
   location_id: number;
   conversation_id: string;
   message_id: string;
+  /** The conversation's last message, notes left out. */
+  last_message_id: string;
   provider_message_id: string;
   attachment_id: string;
   import_id: string;
@@ -28,6 +32,7 @@ export interface Things {
 const thingOfField: Record<string, keyof Things> = {
   business_id: 'business_id',
   client_id: 'client_id',
+  merge_client_id: 'other_client_id',
   staff_id: 'staff_id',
   sent_by: 'staff_id',
   assignee: 'staff_id',
@@ -35,6 +40,7 @@ const thingOfField: Record<string, keyof Things> = {
   location_ids: 'location_id',
   conversation_id: 'conversation_id',
   message_id: 'message_id',
+  expected_last_message_id: 'last_message_id',
   provider_message_id: 'provider_message_id',
   attachment_id: 'attachment_id',
   import_id: 'import_id',
@@ -54,7 +60,7 @@ function thingNamedBy(name: string): keyof Things | undefined {
 }
 
 /** Fields that end like an id and name nothing that a business has. */
-const namesNothing = new Set(['request_id']);
+const namesNothing = new Set(['request_id', 'item_id']);
 
 /** The addresses of the contract's examples. */
 const thingOfExample: Record<string, keyof Things> = { '+12025550123': 'phone', '+15005550006': 'sender' };

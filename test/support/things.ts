@@ -24,7 +24,13 @@ export async function businessWithThings(
   });
   const session = await api.post('/authentication/token', { staff_id: staffId });
   const provider_message_id = `SM-of-${businessId}`;
-  await api.post('/sms/record', { client_id: clientId, to: phone, content: 'Hello', direction: 'outbound' });
+  await api.post('/sms/record', {
+    client_id: clientId,
+    to: phone,
+    content: 'Hello',
+    direction: 'outbound',
+    request_id: 'reminder-8841',
+  });
   const recorded = await api.post('/email/record', {
     client_id: clientId,
     to: `ana@${businessId}.example`,
@@ -50,10 +56,12 @@ export async function businessWithThings(
     things: {
       business_id: businessId,
       client_id: clientId,
+      other_client_id: clientId + 1,
       staff_id: staffId,
       location_id: locationId,
       conversation_id: recorded.body.conversation_id,
       message_id: recorded.body.message_id,
+      last_message_id: recorded.body.message_id,
       provider_message_id,
       attachment_id: page.data[0].attachments[0].attachment_id,
       import_id: imported.body.import_id,
