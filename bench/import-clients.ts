@@ -14,7 +14,10 @@ const kind = process.argv[3] ?? 'postgres';
 const postgres = kind === 'postgres' ? await startPostgres() : null;
 const omega = await startOmega(
   postgres
-    ? { database: { kind: 'postgres', url: await postgres.createDatabase('bench'), poolSize: 8 }, realTime: true }
+    ? {
+        database: { kind: 'postgres', url: await postgres.createDatabase('bench'), poolSize: 8 },
+        realTime: true,
+      }
     : {},
 );
 const onboarded = await omega.platform.post('/business/onboard', { ...lotus, business_id: 1001 });

@@ -74,7 +74,7 @@ describe('an import', () => {
     const second = await send(lines(rows));
     expect(second.body).toMatchObject({ created: 0, updated: 0, unchanged: 5_000 });
     expect(await everyone()).toEqual(after);
-  });
+  }, 120_000);
 
   test('names what is wrong with which row, and writes the others', async () => {
     const answer = await send(
@@ -95,20 +95,20 @@ describe('an import', () => {
     );
     expect(answer.status).toBe(200);
     expect(answer.body).toMatchObject({ status: 'complete', rows: 11, created: 2, failed: 9, last_row: 12 });
-    expect(
-      answer.body.errors.map((error: { row: number; path: string }) => [error.row, error.path]),
-    ).toEqual([
-      [2, ''],
-      [4, 'phone'],
-      [5, 'phones.1'],
-      [5, 'emails.0'],
-      [6, 'location_id'],
-      [7, ''],
-      [8, 'client_id'],
-      [9, 'client_id'],
-      [10, 'name'],
-      [11, '__proto__'],
-    ]);
+    expect(answer.body.errors.map((error: { row: number; path: string }) => [error.row, error.path])).toEqual(
+      [
+        [2, ''],
+        [4, 'phone'],
+        [5, 'phones.1'],
+        [5, 'emails.0'],
+        [6, 'location_id'],
+        [7, ''],
+        [8, 'client_id'],
+        [9, 'client_id'],
+        [10, 'name'],
+        [11, '__proto__'],
+      ],
+    );
     expect((await api.get(`${base}/9`)).body.name).toBe('Last, and no line end');
     const pages = await api.get(`${base}/imports/${answer.body.import_id}/errors?limit=4`);
     expect(pages.body.data).toEqual(answer.body.errors.slice(0, 4));
@@ -206,25 +206,27 @@ describe('an import', () => {
     http.write(lines(rows));
     const running = await until(async () => {
       const list = await api.get(`${base}/imports?request_id=import-broken`);
-      return list.body.data[0]?.rows === 500 ? list.body.data[0] : null;
+      return list.body.data[0]?.rows > 0 ? list.body.data[0] : null;
     });
-    expect(running).toMatchObject({ status: 'running', created: 500, last_row: 500 });
+    expect(running.status).toBe('running');
     expect((await send(lines(rows), ndjson, 'import-broken')).body.code).toBe('request_in_progress');
     http.destroy();
     const broken = await until(async () => {
       const { body } = await api.get(`${base}/imports/${running.import_id}`);
       return body.status === 'interrupted' ? body : null;
     });
-    expect(broken).toMatchObject({ created: 500, last_row: 500 });
-    expect((await api.get(`${base}/60499`)).status).toBe(200);
-    expect((await api.get(`${base}/60500`)).status).toBe(404);
+    const reached = broken.last_row as number;
+    expect(broken).toMatchObject({ rows: reached, created: reached, failed: 0 });
+    expect(broken.note).toContain('broke off');
+    expect((await api.get(`${base}/${60_000 + reached - 1}`)).status).toBe(200);
+    expect((await api.get(`${base}/${60_000 + reached}`)).status).toBe(404);
 
     const again = await send(lines(rows), ndjson, 'import-broken');
     expect(again.body).toMatchObject({
       import_id: running.import_id,
       status: 'complete',
-      unchanged: 500,
-      created: 200,
+      unchanged: reached,
+      created: 700 - reached,
     });
   });
 
@@ -283,18 +285,20 @@ describe('an import', () => {
       { requiredKeys: ['client_id'] },
     );
     const { api: small } = await omega.business({ business_id: 1003 });
-    const bring = (body: string) =>
-      small.call('POST', '/businesses/1003/clients/import', body, ndjson);
+    const bring = (body: string) => small.call('POST', '/businesses/1003/clients/import', body, ndjson);
     await fc.assert(
-      fc.asyncProperty(fc.uniqueArray(row, { selector: (one) => one.client_id, maxLength: 6 }), async (rows) => {
-        const body = lines(rows);
-        const once = await bring(body);
-        const after = await everyone(1003);
-        const twice = await bring(body);
-        expect(twice.body.created + twice.body.updated).toBe(0);
-        expect(twice.body.failed).toBe(once.body.failed);
-        expect(await everyone(1003)).toEqual(after);
-      }),
+      fc.asyncProperty(
+        fc.uniqueArray(row, { selector: (one) => one.client_id, maxLength: 6 }),
+        async (rows) => {
+          const body = lines(rows);
+          const once = await bring(body);
+          const after = await everyone(1003);
+          const twice = await bring(body);
+          expect(twice.body.created + twice.body.updated).toBe(0);
+          expect(twice.body.failed).toBe(once.body.failed);
+          expect(await everyone(1003)).toEqual(after);
+        },
+      ),
       { numRuns: 25 },
     );
   });

@@ -18,8 +18,7 @@ const inbound = async (from: string, content: string) => {
   expect(answer.status).toBe(201);
   return answer.body as { client_id: number; conversation_id: string; message_id: string };
 };
-const merge = (into: number, other: number) =>
-  api.post(`${base}/${into}/merge`, { merge_client_id: other });
+const merge = (into: number, other: number) => api.post(`${base}/${into}/merge`, { merge_client_id: other });
 
 describe('merging a provisional client into one of the host', () => {
   let provisional: { client_id: number; conversation_id: string };
@@ -49,7 +48,9 @@ describe('merging a provisional client into one of the host', () => {
       counts: { messages_in: 2, conversations: 1 },
     });
     const messages = await api.get(`${base}/501/conversations/${own.conversation_id}/messages?order=oldest`);
-    expect(messages.body.data.map((m: { content: string; client_id: number }) => [m.content, m.client_id])).toEqual([
+    expect(
+      messages.body.data.map((m: { content: string; client_id: number }) => [m.content, m.client_id]),
+    ).toEqual([
       ['Hi, it is Ana on my new phone', 501],
       ['Asked who it is', 501],
       ['And on my old one', 501],

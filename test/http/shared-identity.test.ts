@@ -37,9 +37,9 @@ const conversationOf = async (clientId: number) =>
     (row: { client: { client_id: number } }) => row.client.client_id === clientId,
   );
 const contents = async (clientId: number, conversationId: string) =>
-  (
-    await api.get(`${base}/${clientId}/conversations/${conversationId}/messages?order=oldest`)
-  ).body.data.map((message: { content: string }) => message.content);
+  (await api.get(`${base}/${clientId}/conversations/${conversationId}/messages?order=oldest`)).body.data.map(
+    (message: { content: string }) => message.content,
+  );
 const confirm = (clientId: number, conversationId: string, whose: number) =>
   api.post(`${base}/${clientId}/conversations/${conversationId}/identity`, { client_id: whose });
 
