@@ -70,14 +70,16 @@ export function importRoutes(parts: ImportParts): Binding[] {
           by: call.origin,
         });
       } catch (error) {
-        const fault = error instanceof Fault ? error : null;
-        const note = fault?.message ?? 'The stream broke off, or could not be written.';
+        const { raw } = call.http;
+        // Nobody is there any more to be told; it is no fault of the database either.
+        const fault = raw.destroyed && !raw.complete ? brokeOff() : error;
+        const note = fault instanceof Fault ? fault.message : 'It could not be written.';
         await inTransaction(db, async (tx) => {
           await endImport(tx, now(), businessId, importId, 'interrupted', note);
           // Not pinned: the same id starts it again.
           await release(tx, key);
         });
-        throw error;
+        throw fault;
       }
       const report = await inTransaction(db, async (tx) => {
         await endImport(tx, now(), businessId, importId, 'complete', null);
@@ -161,6 +163,10 @@ async function begin(
   const importId = earlier?.import_id ?? newId();
   await startImport(tx, now, { businessId: key.businessId, importId, requestId: key.requestId, format });
   return { importId };
+}
+
+function brokeOff(): Fault {
+  return new Fault('conflict', 'The stream broke off before its end. Send it all again: that is safe.');
 }
 
 /** Lets an unanswered request's id be used again. */

@@ -1,0 +1,158 @@
+/**
+ * What becomes of each column when a client is erased: the one list of where people's data lies. A
+ * test holds it against the database, so that a new column must be judged before it can be added.
+ *
+ * - `erased`: emptied, or its row deleted;
+ * - `kept`: tells nothing of a person by itself: ids, dates, counts, statuses, the business's own.
+ */
+export const personalData: Record<string, { erased: readonly string[]; kept: readonly string[] }> = {
+  clients: {
+    erased: ['name', 'time_zone', 'language', 'tags', 'metadata', 'sort_name', 'search_words'],
+    kept: [
+      'business_id',
+      'client_id',
+      'location_id',
+      'provisional',
+      'created_at',
+      'updated_at',
+      'last_seen_at',
+      'merged_into',
+      'merged_at',
+      'erased_at',
+    ],
+  },
+  addresses: { erased: ['business_id', 'kind', 'address', 'created_at'], kept: [] },
+  client_addresses: {
+    erased: ['business_id', 'kind', 'address', 'client_id', 'is_primary', 'created_at', 'position'],
+    kept: [],
+  },
+  consents: {
+    erased: ['address', 'evidence'],
+    kept: ['business_id', 'consent_id', 'channel', 'category', 'state', 'source', 'client_id', 'created_at'],
+  },
+  conversations: {
+    erased: ['shared_kind', 'shared_address', 'identity_reason', 'ambiguous_since'],
+    kept: [
+      'business_id',
+      'conversation_id',
+      'client_id',
+      'status',
+      'snoozed_until',
+      'assignee_staff_id',
+      'location_id',
+      'last_message_id',
+      'last_message_at',
+      'last_activity_at',
+      'unread_count',
+      'waiting_since',
+      'channels',
+      'created_at',
+      'updated_at',
+      'identity_confirmed_at',
+    ],
+  },
+  messages: {
+    erased: [
+      'content',
+      'subject',
+      'media_urls',
+      'from_address',
+      'to_address',
+      'error_message',
+      'external_ref',
+      'metadata',
+    ],
+    kept: [
+      'business_id',
+      'message_id',
+      'conversation_id',
+      'client_id',
+      'channel',
+      'direction',
+      'status',
+      'sent_by',
+      'sender_type',
+      'category',
+      'location_id',
+      'segments',
+      'encoding',
+      'provider',
+      'provider_message_id',
+      'provider_status',
+      'error_code',
+      'reason',
+      'attempts',
+      'unread',
+      'request_id',
+      'send_at',
+      'occurred_at',
+      'created_at',
+      'sent_at',
+      'delivered_at',
+      'read_at',
+      'failed_at',
+      'ambiguous',
+    ],
+  },
+  attempts: {
+    erased: ['error_message'],
+    kept: [
+      'business_id',
+      'message_id',
+      'attempt_no',
+      'state',
+      'provider',
+      'provider_message_id',
+      'error_code',
+      'claimed_at',
+      'settled_at',
+    ],
+  },
+  message_timeline: {
+    erased: ['data'],
+    kept: ['business_id', 'message_id', 'entry_id', 'kind', 'at'],
+  },
+  events: {
+    erased: ['changed', 'data'],
+    kept: ['business_id', 'sequence', 'event_id', 'type', 'actor', 'origin', 'created_at'],
+  },
+  carrier_events: {
+    erased: ['payload', 'note'],
+    kept: [
+      'carrier_event_id',
+      'provider',
+      'kind',
+      'business_id',
+      'provider_message_id',
+      'state',
+      'received_at',
+      'settled_at',
+    ],
+  },
+  requests: {
+    erased: ['answer'],
+    kept: ['business_id', 'request_id', 'operation', 'fingerprint', 'status', 'sealed_answer', 'created_at'],
+  },
+  simulator_messages: {
+    erased: ['to_address', 'content'],
+    kept: ['provider_message_id', 'business_id', 'message_id', 'channel', 'from_address', 'accepted_at'],
+  },
+};
+
+/** Tables that hold nothing of clients beyond their ids. */
+export const impersonalTables: readonly string[] = [
+  'api_keys',
+  'businesses',
+  'client_import_errors',
+  'client_imports',
+  'conversation_redirects',
+  'dead_letters',
+  'locations',
+  'onboarding_steps',
+  'provider_accounts',
+  'senders',
+  'sessions',
+  'simulator_tries',
+  'staff_locations',
+  'staffs',
+];
