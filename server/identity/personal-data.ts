@@ -61,6 +61,13 @@ export const personalData: Record<string, { erased: readonly string[]; kept: rea
       'error_message',
       'external_ref',
       'metadata',
+      'html',
+      'display_html',
+      'display_version',
+      'cc',
+      'bcc',
+      'reply_to',
+      'attachments',
     ],
     kept: [
       'business_id',
@@ -92,7 +99,31 @@ export const personalData: Record<string, { erased: readonly string[]; kept: rea
       'read_at',
       'failed_at',
       'ambiguous',
+      'superseded_attempts',
+      'auto_reply',
+      'opened_at',
+      'clicked_at',
+      'complained_at',
+      'unsubscribed_at',
     ],
+  },
+  attachments: {
+    erased: [
+      'business_id',
+      'message_id',
+      'attachment_id',
+      'filename',
+      'content_type',
+      'size',
+      'sha256',
+      'content',
+      'created_at',
+    ],
+    kept: [],
+  },
+  message_words: {
+    erased: ['business_id', 'message_id', 'occurred_at', 'channel', 'direction', 'words'],
+    kept: [],
   },
   attempts: {
     erased: ['error_message'],
@@ -127,6 +158,7 @@ export const personalData: Record<string, { erased: readonly string[]; kept: rea
       'state',
       'received_at',
       'settled_at',
+      'tries',
     ],
   },
   requests: {
@@ -134,7 +166,7 @@ export const personalData: Record<string, { erased: readonly string[]; kept: rea
     kept: ['business_id', 'request_id', 'operation', 'fingerprint', 'status', 'sealed_answer', 'created_at'],
   },
   simulator_messages: {
-    erased: ['to_address', 'content'],
+    erased: ['to_address', 'content', 'mail'],
     kept: ['provider_message_id', 'business_id', 'message_id', 'channel', 'from_address', 'accepted_at'],
   },
 };

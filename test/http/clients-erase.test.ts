@@ -194,6 +194,112 @@ describe('erasing a client', () => {
   });
 });
 
+describe('of mail', () => {
+  const word = 'Wurzelwerk';
+  let failed: string;
+  let mail: string;
+  let conversationId: string;
+
+  const everyText = async () => {
+    const { rows: tables } = await sql<{ name: string }>`
+      select table_name as name from information_schema.tables
+      where table_schema = 'public' and table_type = 'BASE TABLE'`.execute(omega.omega.database.db);
+    const found: string[] = [];
+    for (const { name } of tables) {
+      const { rows } = await sql`
+        select 1 from ${sql.table(name)} t where t::text ilike ${`%${word}%`} limit 1`.execute(
+        omega.omega.database.db,
+      );
+      if (rows.length > 0) found.push(name);
+    }
+    return found.sort();
+  };
+
+  beforeAll(async () => {
+    await omega.business({
+      business_id: 1001,
+      senders: [{ channel: 'email', address: 'hello@lotus.example', provider: 'simulator' }],
+    });
+    await api.call('PUT', `${base}/901`, {
+      phones: ['+15005550011'],
+      emails: [`${word}@example.com`],
+    });
+    const sent = await api.post('/email/queue', {
+      client_id: 901,
+      subject: `${word} one`,
+      text: `${word} two`,
+      html: `<p>${word} three</p>`,
+      cc: [`cc-${word}@example.com`],
+      bcc: [`bcc-${word}@example.com`],
+      reply_to: `reply-${word}@example.com`,
+      attachments: [{ filename: `${word}.txt`, content_type: 'text/plain', content: btoa(word) }],
+    });
+    expect(sent.status).toBe(202);
+    mail = sent.body.message_id;
+    conversationId = sent.body.conversation_id;
+    failed = (await api.post('/sms/queue', { client_id: 901, content: `${word} four` })).body.message_id;
+    await api.post('/businesses/1001/consents', {
+      client_id: 901,
+      channel: 'email',
+      state: 'revoked',
+      source: 'front_desk',
+      evidence: { said: word },
+      request_id: 'consent-901',
+    });
+    await omega.settled();
+    expect((await api.get(`/businesses/1001/search?q=${word}`)).body.data.length).toBeGreaterThan(0);
+    expect(await everyText()).toEqual(
+      expect.arrayContaining(['attachments', 'message_words', 'messages', 'simulator_messages']),
+    );
+    expect((await erase(901)).status).toBe(200);
+  });
+
+  test('no word, address or file is left', async () => {
+    expect(await everyText()).toEqual([]);
+    const left = await omega.omega.database.db
+      .selectFrom('attachments')
+      .select('attachment_id')
+      .where('message_id', '=', mail)
+      .execute();
+    expect(left).toEqual([]);
+    const { body } = await api.get(`${base}/901/conversations/${conversationId}/messages`);
+    for (const message of body.data) {
+      expect(message).toMatchObject({
+        content: '[erased]',
+        subject: null,
+        html: null,
+        cc: [],
+        bcc: [],
+        reply_to: null,
+        attachments: [],
+      });
+    }
+  });
+
+  test('search finds none of it, and not the word that stands in its place', async () => {
+    for (const q of [word, 'erased']) {
+      expect((await api.get(`/businesses/1001/search?q=${q}`)).body.data).toEqual([]);
+    }
+  });
+
+  test('what failed is not sent again, forced or not', async () => {
+    const one = await api.post(`/messages/${failed}/retry`, { force: true });
+    expect(one.status).toBe(409);
+    expect(one.body.detail).toContain('erased');
+    const { body } = await api.post('/messages/retry', { message_ids: [failed], force: true });
+    expect(body).toMatchObject({ retried: 0, skipped: [{ message_id: failed, reason: 'erased' }] });
+  });
+
+  test('the ledger shows that the address refused, and the address to nobody', async () => {
+    const { body } = await api.get(
+      `/businesses/1001/consents?address=${encodeURIComponent(`${word}@example.com`)}`,
+    );
+    expect(body.data).toMatchObject([{ address: null, channel: 'email', state: 'revoked' }]);
+    const exported = await api.get(`${base}/901/export`);
+    expect(exported.body.consents).toMatchObject([{ address: null, state: 'revoked' }]);
+  });
+});
+
 test('what two people share stays with the other: the phone, and its consent', async () => {
   const phone = '+12025550180';
   await api.call('PUT', `${base}/601`, { name: 'Parent', phones: [phone] });

@@ -95,6 +95,47 @@ describe('a call', () => {
   });
 });
 
+describe('a body that is a stream', () => {
+  const rows = '{"client_id":8801,"name":"Ana Lima"}\n{"client_id":8802,"name":"Bo Chen"}\n';
+  const asked = { business_id: 1001, content_type: 'application/x-ndjson' } as const;
+  const streamOf = (text: string) => new Blob([text]).stream();
+
+  it('goes out as it is: a text, a stream or a blob, under one request id', async () => {
+    for (const [i, body] of [rows, streamOf(rows), new Blob([rows])].entries()) {
+      const answer = await sdk.importClients({ ...asked, body, request_id: `sdk-import-${i}` });
+      expect(answer).toMatchObject({ error: null, status: 200, requestId: `sdk-import-${i}` });
+      expect(answer.data).toMatchObject({ rows: 2, failed: 0, created: i === 0 ? 2 : 0 });
+    }
+    const csv = await sdk.importClients({
+      ...asked,
+      content_type: 'text/csv',
+      body: 'client_id,name\n8803,Cy\n',
+    });
+    expect(csv.data).toMatchObject({ format: 'csv', rows: 1, created: 1 });
+  });
+
+  it('is sent once; a text is sent again', async () => {
+    const once = await behind(() => ({ status: 503 }));
+    const failed = await once.client.importClients({ ...asked, body: streamOf(rows) });
+    expect(failed.error?.code).toBe('unavailable');
+    expect(once.seen).toHaveLength(1);
+    once.close();
+    const again = await behind((no) => (no === 1 ? { status: 503 } : null));
+    const done = await again.client.importClients({ ...asked, body: rows });
+    expect(done).toMatchObject({ error: null, data: { rows: 2 } });
+    expect(new Set(again.seen.map(({ id }) => id)).size).toBe(1);
+    expect(again.seen).toHaveLength(2);
+    again.close();
+  });
+});
+
+it('erases: a DELETE takes its fields too', async () => {
+  await sdk.upsertClient({ business_id: 1001, client_id: 8890, name: 'Ana Lima' });
+  const asked = { business_id: 1001, client_id: 8890, request_id: 'sdk-erase' };
+  expect(await sdk.eraseClient(asked)).toMatchObject({ error: null, requestId: 'sdk-erase' });
+  expect((await sdk.eraseClient(asked)).replayed).toBe(true);
+});
+
 describe('tries again', () => {
   it('with the same request id after a lost answer, so that nothing happens twice', async () => {
     const { client, seen, close } = await behind((no) => (no === 1 ? 'after' : no === 2 ? 'reset' : null));
