@@ -11,7 +11,7 @@ const layers = [
   ['access', 'businesses', 'channels', 'clients', 'health'],
   ['conversations'],
   ['messages'],
-  ['calls', 'simulator'],
+  ['calls', 'identity', 'simulator'],
 ];
 
 /** Folders of `server/` that stand above every module, as its own files (app, worker, omega, main) do. */

@@ -33,7 +33,7 @@ const ofConversation = Type.Object({
 const ids = { business_id: 1001, client_id: 501, conversation_id: '0198c2a4-7b1e-7c3a-9f57-2f4a1c9d0e12' };
 const message_id = '0198c2a4-7b1e-7c3a-9f57-2f4a1c9d0e11';
 
-const exampleConversation = {
+export const exampleConversation = {
   conversation_id: ids.conversation_id,
   business_id: 1001,
   client: { client_id: 501, name: 'Ana Lima', phone: '+12025550123', email: null, provisional: false },
@@ -52,11 +52,13 @@ const exampleConversation = {
   unread_count: 1,
   waiting_since: '2026-11-21T18:04:05.000Z',
   channels: ['sms'],
+  identity_confirmed: true,
+  candidates: [],
   created_at: '2026-11-20T09:00:00.000Z',
   updated_at: '2026-11-21T18:04:05.000Z',
 };
 
-const exampleMessage = {
+export const exampleMessage = {
   message_id,
   conversation_id: ids.conversation_id,
   business_id: 1001,
@@ -66,9 +68,14 @@ const exampleMessage = {
   status: 'delivered',
   content: 'See you at 9 tomorrow, Ana!',
   subject: null,
+  html: null,
   media_urls: [],
+  attachments: [],
   from: '+15005550006',
   to: '+12025550123',
+  cc: [],
+  bcc: [],
+  reply_to: null,
   sent_by: null,
   sender_type: 'system',
   category: 'transactional',
@@ -85,6 +92,7 @@ const exampleMessage = {
   advice: null,
   attempts: 1,
   unread: false,
+  auto_reply: false,
   external_ref: { type: 'appointment', id: '8841' },
   metadata: {},
   request_id: 'reminder-8841',
@@ -95,6 +103,10 @@ const exampleMessage = {
   delivered_at: '2026-11-21T18:00:01.030Z',
   read_at: null,
   failed_at: null,
+  opened_at: null,
+  clicked_at: null,
+  complained_at: null,
+  unsubscribed_at: null,
 };
 
 export const listConversations = operation({
@@ -263,5 +275,142 @@ export const addNote = operation({
       conversation_id: ids.conversation_id,
       created_at: '2026-11-21T18:05:00.000Z',
     },
+  },
+});
+
+const FilterOption = Type.Object({
+  value: Type.String({ description: 'What to send as the filter.' }),
+  label: Type.String(),
+  count: Type.String({ description: 'How many conversations it would show: `0` to `99`, or `99+`.' }),
+});
+
+export const getConversationFilters = operation({
+  id: 'getConversationFilters',
+  method: 'GET',
+  path: '/businesses/{business_id}/conversations/filters',
+  tag: 'businesses',
+  summary: 'Get available conversation filters',
+  description:
+    'Each filter of the list with its options and how many conversations each would show, counted to 99. By channel, the 2,000 most recently active are counted. Of staff and locations, the first 100 by name.',
+  auth: 'read',
+  bucket: 'read',
+  input: { params: ofBusiness },
+  output: {
+    200: Type.Object({
+      filters: Type.Array(
+        Type.Object({
+          name: OneOf(['status', 'assignee', 'channel', 'location_id', 'unread', 'waiting']),
+          options: Type.Array(FilterOption),
+        }),
+      ),
+      sorts: Type.Array(OneOf(['newest', 'longest_waiting'])),
+    }),
+  },
+  errors: ['not_found'],
+  example: {
+    params: { business_id: 1001 },
+    status: 200,
+    answer: {
+      filters: [
+        {
+          name: 'status',
+          options: [
+            { value: 'open', label: 'Open', count: '99+' },
+            { value: 'pending', label: 'Pending', count: '4' },
+            { value: 'snoozed', label: 'Snoozed', count: '0' },
+            { value: 'closed', label: 'Closed', count: '99+' },
+          ],
+        },
+        { name: 'assignee', options: [{ value: 'unassigned', label: 'Unassigned', count: '7' }] },
+      ],
+      sorts: ['newest', 'longest_waiting'],
+    },
+  },
+});
+
+export const assignConversation = operation({
+  id: 'assignConversation',
+  method: 'POST',
+  path: '/businesses/{business_id}/clients/{client_id}/conversations/{conversation_id}/assign',
+  tag: 'businesses',
+  summary: 'Assign a client conversation to a staff member',
+  description:
+    "To an active staff member of the business who works at the conversation's location, where it has one; `null` takes it from whoever has it.",
+  auth: 'send',
+  bucket: 'send',
+  input: {
+    params: ofConversation,
+    body: Exactly({
+      staff_id: Type.Union([StaffId, Type.Null()]),
+      request_id: Type.Optional(RequestId),
+    }),
+  },
+  output: { 200: Conversation },
+  errors: ['not_found'],
+  example: { params: ids, body: { staff_id: 12345 }, status: 200, answer: exampleConversation },
+});
+
+export const setConversationStatus = operation({
+  id: 'setConversationStatus',
+  method: 'POST',
+  path: '/businesses/{business_id}/clients/{client_id}/conversations/{conversation_id}/status',
+  tag: 'businesses',
+  summary: 'Update client conversation status',
+  description:
+    '`snoozed` takes `snoozed_until` and opens again by itself then. Closing ends the waiting. One that is closed opens again only while the client has no other open one (409).',
+  auth: 'send',
+  bucket: 'send',
+  input: {
+    params: ofConversation,
+    body: Exactly({
+      status: ConversationStatus,
+      snoozed_until: Type.Optional(Time('When it opens again; at most a year ahead.')),
+      request_id: Type.Optional(RequestId),
+    }),
+  },
+  output: { 200: Conversation },
+  errors: ['not_found', 'conflict'],
+  example: {
+    params: ids,
+    body: { status: 'pending' },
+    status: 200,
+    answer: { ...exampleConversation, status: 'pending' },
+  },
+});
+
+export const markMessagesRead = operation({
+  id: 'markMessagesRead',
+  method: 'POST',
+  path: '/businesses/{business_id}/clients/{client_id}/conversations/{conversation_id}/messages/read',
+  tag: 'businesses',
+  summary: 'Update read status of messages using filters',
+  description:
+    "Marks the client's messages read by staff, or unread again. The filters narrow together; without any, `read: true` takes them all, `read: false` needs one.",
+  auth: 'send',
+  bucket: 'send',
+  input: {
+    params: ofConversation,
+    body: Exactly({
+      read: Type.Boolean(),
+      message_ids: Type.Optional(Type.Array(MessageId, { minItems: 1, maxItems: 1000 })),
+      up_to_message_id: Type.Optional(MessageId),
+      channel: Type.Optional(Channel),
+      direction: Type.Optional(Direction),
+      before: Type.Optional(Time('Only what happened before then.')),
+      request_id: Type.Optional(RequestId),
+    }),
+  },
+  output: {
+    200: Type.Object({
+      updated: Type.Integer({ description: 'How many messages changed.' }),
+      unread_count: Type.Integer({ description: 'How many are unread now.' }),
+    }),
+  },
+  errors: ['not_found'],
+  example: {
+    params: ids,
+    body: { read: true },
+    status: 200,
+    answer: { updated: 3, unread_count: 0 },
   },
 });

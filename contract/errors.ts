@@ -12,6 +12,7 @@ export const errorCodes = {
   not_found: { status: 404, title: 'Not found' },
   method_not_allowed: { status: 405, title: 'This path has no such method' },
   conflict: { status: 409, title: 'The change no longer fits what is there' },
+  conversation_changed: { status: 409, title: 'Messages came since the one you answer' },
   request_in_progress: { status: 409, title: 'The first request with this request_id still runs' },
   body_too_large: { status: 413, title: 'The body is too large' },
   uri_too_long: { status: 414, title: 'The URL is too long' },

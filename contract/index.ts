@@ -1,12 +1,20 @@
 /** The whole API as rows. A tag's operations stand in its file; this list is all there is. */
 import * as authentication from './authentication.ts';
 import * as business from './business.ts';
+import * as clientImports from './client-imports.ts';
+import * as clients from './clients.ts';
+import * as consents from './consents.ts';
 import * as conversations from './conversations.ts';
+import * as email from './email.ts';
 import * as health from './health.ts';
+import * as identity from './identity.ts';
+import * as locations from './locations.ts';
+import * as messages from './messages.ts';
 import type { Operation } from './operation.ts';
 import * as session from './session.ts';
 import * as simulator from './simulator.ts';
 import * as sms from './sms.ts';
+import * as staffs from './staffs.ts';
 
 export const contract = {
   getHealth: health.getHealth,
@@ -18,10 +26,47 @@ export const contract = {
   queueSms: sms.queueSms,
   recordSms: sms.recordSms,
   updateSmsStatus: sms.updateSmsStatus,
+  queueEmail: email.queueEmail,
+  recordEmail: email.recordEmail,
+  updateEmailStatus: email.updateEmailStatus,
+  downloadAttachment: email.downloadAttachment,
   listConversations: conversations.listConversations,
   createConversation: conversations.createConversation,
   listMessages: conversations.listMessages,
   addNote: conversations.addNote,
+  getConversationFilters: conversations.getConversationFilters,
+  assignConversation: conversations.assignConversation,
+  setConversationStatus: conversations.setConversationStatus,
+  markMessagesRead: conversations.markMessagesRead,
+  listLocations: locations.listLocations,
+  listStaffs: staffs.listStaffs,
+  getStaff: staffs.getStaff,
+  listConsents: consents.listConsents,
+  recordConsent: consents.recordConsent,
+  recordMessages: messages.recordMessages,
+  retryMessages: messages.retryMessages,
+  retryMessage: messages.retryMessage,
+  getMessagesByRequest: messages.getMessagesByRequest,
+  getBusinessMessagesByRequest: messages.getBusinessMessagesByRequest,
+  searchMessages: messages.searchMessages,
+  searchConversationMessages: messages.searchConversationMessages,
+  searchBusiness: messages.searchBusiness,
+  getMessageTimeline: messages.getMessageTimeline,
+  preflightMessage: messages.preflightMessage,
+  cancelMessage: messages.cancelMessage,
+  rescheduleMessage: messages.rescheduleMessage,
+  updateExternalRef: messages.updateExternalRef,
+  listClients: clients.listClients,
+  getClient: clients.getClient,
+  upsertClient: clients.upsertClient,
+  importClients: clientImports.importClients,
+  listClientImports: clientImports.listClientImports,
+  getClientImport: clientImports.getClientImport,
+  listClientImportErrors: clientImports.listClientImportErrors,
+  mergeClient: identity.mergeClient,
+  exportClient: identity.exportClient,
+  eraseClient: identity.eraseClient,
+  confirmIdentity: identity.confirmIdentity,
   simulateInbound: simulator.simulateInbound,
 } as const satisfies Record<string, Operation>;
 
@@ -35,10 +80,17 @@ export const tags: Record<string, string> = {
   authentication: 'Sessions for staff.',
   session: 'End them.',
   sms: 'Texts: send, record, update.',
+  email: 'Mail: send, record, update; its files.',
   businesses: 'Conversations, and what staff do in them.',
+  'business-staffs': 'The people who answer.',
+  consents: 'What clients allowed and refused, with the evidence.',
+  messages: 'Messages of any channel: record, retry, find, look into, move and cancel.',
+  'business-clients': 'The people: find them, bring them in, merge, export and erase them.',
   simulator: 'A carrier to try everything with, no account needed.',
 };
 
+export { ClientImport, ClientImportReport } from './client-imports.ts';
+export { clientFields } from './clients.ts';
 export * from './errors.ts';
 export * from './operation.ts';
 export * from './shapes.ts';

@@ -1,6 +1,9 @@
 import type { Static, TObject, TSchema } from 'typebox';
 import type { ErrorCode } from './errors.ts';
 
+/** For whoever reads the contract's types without the schemas' library. */
+export type { Static, TSchema };
+
 export type Scope = 'read' | 'send' | 'manage';
 
 /** Who may call: anyone, a platform key alone, or a caller of the business with this scope. */
@@ -8,6 +11,8 @@ export type Auth = 'public' | 'platform' | Scope;
 
 /** Which bucket of the rate limits an operation draws from. */
 export type Bucket = 'read' | 'send' | 'search' | 'none';
+
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 /** What the operation reads. A body's unknown fields are refused (`unknown_field`). */
 export interface Input {
@@ -24,12 +29,14 @@ export interface Input {
 export interface Operation<
   I extends Input = Input,
   O extends Record<number, TSchema> = Record<number, TSchema>,
+  M extends Method = Method,
+  P extends string = string,
 > {
   /** The operation's name in code: `operationId` in OpenAPI, the method's name in the SDK. */
   id: string;
-  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  method: M;
   /** Below the base path; parameters as `{name}`. */
-  path: string;
+  path: P;
   tag: string;
   summary: string;
   description: string;
@@ -40,8 +47,19 @@ export interface Operation<
   output: O;
   /** The codes particular to this operation; those that any operation may answer are not repeated. */
   errors: readonly ErrorCode[];
+  /**
+   * The body is a stream of one of these content types in place of JSON: it is handed over as it
+   * comes, and counts for nothing in the request's fingerprint.
+   */
+  bodyStream?: readonly string[];
   /** Largest body, in bytes; 1 MiB unless told. */
   bodyLimit?: number;
+  /** The media type of an answer that is bytes and no JSON. */
+  bytes?: string;
+  /** The body's list whose items answer for themselves: what is wrong in one is left to the operation. */
+  itemsOwn?: string;
+  /** The body's `request_id` is a filter; the request's own stands in the header `Idempotency-Key` alone. */
+  requestIdIsFilter?: boolean;
   /** The answer holds a credential: its copy for replays is kept encrypted. */
   secretAnswer?: boolean;
   /** One valid request and what it answers, shown in OpenAPI and validated by a test. */
@@ -55,9 +73,13 @@ export interface Operation<
 }
 
 /** Declares an operation, keeping the precise types of its schemas. */
-export function operation<const I extends Input, const O extends Record<number, TSchema>>(
-  row: Operation<I, O>,
-): Operation<I, O> {
+export function operation<
+  const I extends Input,
+  const O extends Record<number, TSchema>,
+  const M extends Method,
+  const P extends string,
+  const B extends readonly string[] | undefined = undefined,
+>(row: Operation<I, O, M, P> & { bodyStream?: B }): Operation<I, O, M, P> & { bodyStream?: B } {
   return row;
 }
 

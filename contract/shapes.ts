@@ -27,6 +27,13 @@ export const MessageId = Type.String({ format: 'uuid', description: 'The message
 /** In an answer: RFC 3339, UTC, milliseconds. In a request: any RFC 3339 offset. */
 export const Time = (description: string) => Type.String({ format: 'date-time', description });
 
+/** Guards an answer to a client against what its writer has not seen. */
+export const ExpectedLastMessageId = Type.String({
+  format: 'uuid',
+  description:
+    "The conversation's last message (notes do not count) as the writer sees it. Where another came since, nothing is sent: 409 `conversation_changed` with what was `missed`.",
+});
+
 export const RequestId = Type.String({
   pattern: '^[A-Za-z0-9._:-]{1,128}$',
   description:
@@ -69,7 +76,8 @@ export const conversationStatuses = ['open', 'pending', 'snoozed', 'closed'] as 
 export const ConversationStatus = OneOf(conversationStatuses);
 
 export const Category = OneOf(['transactional', 'marketing'], {
-  description: 'Marketing needs a wider consent and keeps quiet hours. `transactional` unless told.',
+  description:
+    'Marketing can be refused apart from the rest, and keeps quiet hours (21:00 to 08:00 where the client is). `transactional` unless told.',
 });
 
 /** Free data of the host's, kept and given back: at most 50 keys of 64 characters. */
@@ -122,6 +130,12 @@ export const Problem = Type.Object(
         }),
       ),
     ),
+    missed: Type.Optional(
+      Type.Array(Type.Record(Type.String(), Type.Unknown()), {
+        description:
+          'With `conversation_changed`: the messages since the expected one, each as a Message, the newest 20 in their order.',
+      }),
+    ),
   },
   { $id: 'Problem' },
 );
@@ -159,10 +173,34 @@ export const Conversation = Type.Object({
   unread_count: Type.Integer({ minimum: 0, description: "The client's messages that staff have not read." }),
   waiting_since: Nullable(Time("When the client's first unanswered message came.")),
   channels: Type.Array(Channel, { description: 'The channels used so far.' }),
+  identity_confirmed: Type.Boolean({
+    description:
+      'False while messages stand here from an address of several clients, and staff have not said whose they are.',
+  }),
+  candidates: Type.Array(
+    Type.Object({
+      client_id: ClientId,
+      name: Nullable(Type.String()),
+      reason: OneOf(['last_messaged', 'last_seen', 'shares_address'], {
+        description: 'Why the thread was taken for theirs; `shares_address` for the others.',
+      }),
+    }),
+    { description: 'Who it may be, while that is not confirmed; the likeliest first.' },
+  ),
   created_at: Time('When it was made.'),
   updated_at: Time('When it last changed.'),
 });
 export type Conversation = Static<typeof Conversation>;
+
+/** A file of a mail. Its bytes are at `GET /businesses/{business_id}/messages/{message_id}/attachments/{attachment_id}`. */
+export const AttachmentSummary = Type.Object({
+  attachment_id: Type.String({ format: 'uuid' }),
+  filename: Type.String({
+    description: 'Safe on any system: no path, nothing invisible, 255 bytes at most.',
+  }),
+  content_type: Type.String({ description: 'As its sender calls it; the download never claims it.' }),
+  size: Type.Integer({ description: 'Bytes.' }),
+});
 
 export const Message = Type.Object({
   message_id: MessageId,
@@ -174,9 +212,19 @@ export const Message = Type.Object({
   status: Status,
   content: Type.String(),
   subject: Nullable(Type.String()),
+  html: Nullable(
+    Type.String({
+      description:
+        "A mail's HTML, made safe to show: no script, form or frame, and remote images off (their address is in `data-remote-src`).",
+    }),
+  ),
   media_urls: Type.Array(Type.String()),
+  attachments: Type.Array(AttachmentSummary),
   from: Nullable(Type.String()),
   to: Nullable(Type.String()),
+  cc: Type.Array(Type.String()),
+  bcc: Type.Array(Type.String(), { description: 'For staff to see; other recipients never do.' }),
+  reply_to: Nullable(Type.String()),
   sent_by: Nullable(StaffId),
   sender_type: SenderType,
   category: Nullable(Category),
@@ -193,6 +241,9 @@ export const Message = Type.Object({
   advice: Nullable(Type.String({ description: 'What to do about the reason, in plain words.' })),
   attempts: Type.Integer({ description: 'How often it was handed to a carrier.' }),
   unread: Type.Boolean(),
+  auto_reply: Type.Boolean({
+    description: 'A machine wrote it (out of office): nobody waits for an answer to it.',
+  }),
   external_ref: Nullable(
     Type.Object({ type: Type.String(), id: Type.String(), starts_at: Type.Optional(Type.String()) }),
   ),
@@ -205,5 +256,9 @@ export const Message = Type.Object({
   delivered_at: Nullable(Time('When it was delivered.')),
   read_at: Nullable(Time('When the client read it.')),
   failed_at: Nullable(Time('When it failed.')),
+  opened_at: Nullable(Time('When the mail was first opened. Scanners open mail too.')),
+  clicked_at: Nullable(Time('When a link in it was first clicked.')),
+  complained_at: Nullable(Time('When the client reported it as spam.')),
+  unsubscribed_at: Nullable(Time('When the client unsubscribed through it.')),
 });
 export type Message = Static<typeof Message>;

@@ -19,6 +19,8 @@ export const simulateInbound = operation({
       from: Type.String({ minLength: 1, maxLength: 320, description: "The client's address." }),
       to: Type.String({ minLength: 1, maxLength: 320, description: "One of the business's senders." }),
       content: Type.Optional(Type.String({ maxLength: 10_000, default: '' })),
+      subject: Type.Optional(Type.String({ maxLength: 998, description: "A mail's." })),
+      html: Type.Optional(Type.String({ maxLength: 262_144, description: "A mail's." })),
       media_urls: Type.Optional(
         Type.Array(Type.String({ format: 'uri', pattern: '^https?://', maxLength: 2048 }), { maxItems: 10 }),
       ),

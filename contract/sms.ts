@@ -6,6 +6,7 @@ import {
   ClientId,
   ConversationId,
   Exactly,
+  ExpectedLastMessageId,
   ExternalRef,
   LocationId,
   MessageId,
@@ -87,10 +88,11 @@ export const queueSms = operation({
       ...text,
       category: Type.Optional(Category),
       send_at: Type.Optional(Time('Not before then; at most 400 days ahead.')),
+      expected_last_message_id: Type.Optional(ExpectedLastMessageId),
     }),
   },
   output: { 202: Type.Object(answer) },
-  errors: ['not_found', 'no_sender', 'no_address'],
+  errors: ['not_found', 'no_sender', 'no_address', 'conversation_changed'],
   example: {
     body: {
       business_id: 1001,

@@ -1,17 +1,21 @@
 import { accessRoutes } from './access/index.ts';
 import { businessRoutes } from './businesses/index.ts';
+import { clientRoutes, consentRoutes } from './clients/index.ts';
 import { conversationRoutes } from './conversations/index.ts';
+import type { Clock } from './core/clock.ts';
 import type { Database } from './core/db/index.ts';
 import type { Binding, Cursors } from './core/http/index.ts';
 import type { JobQueue } from './core/queue/index.ts';
 import type { Secrets } from './core/secrets.ts';
 import { healthRoutes } from './health/index.ts';
-import { type Intake, messageRoutes } from './messages/index.ts';
+import { identityRoutes } from './identity/index.ts';
+import { emailRoutes, type Intake, messageActRoutes, messageRoutes, searchRoutes } from './messages/index.ts';
 import { simulatorRoutes } from './simulator/index.ts';
 
 export interface AppParts {
   database: Database;
   queue: JobQueue;
+  clock: Clock;
   secrets: Secrets;
   cursors: Cursors;
   intake: Intake;
@@ -27,8 +31,14 @@ export function allRoutes(parts: AppParts): Binding[] {
     ...healthRoutes(parts),
     ...accessRoutes(parts),
     ...businessRoutes(parts),
-    ...conversationRoutes(parts.cursors),
+    ...clientRoutes({ ...parts, db: parts.database.db }),
+    ...consentRoutes(parts),
+    ...conversationRoutes(parts),
     ...messageRoutes(parts),
+    ...emailRoutes({ db: parts.database.db, intake: parts.intake }),
+    ...messageActRoutes({ ...parts, db: parts.database.db }),
+    ...searchRoutes(parts.cursors),
+    ...identityRoutes(parts),
     ...simulatorRoutes({ intake: parts.intake, enabled: parts.simulator }),
   ];
 }

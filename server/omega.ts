@@ -113,7 +113,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
     const carriers: Carriers = new Map<string, Carrier>(
       options.simulator ? [['simulator', createSimulator({ db, queue, clock })]] : [],
     );
-    const carrierEvents = createCarrierEvents({ db, queue, clock, log });
+    const carrierEvents = createCarrierEvents({ db, queue, clock, log, secrets });
     const jobs = options.worker
       ? allJobs({
           database,
@@ -149,6 +149,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
         bindings: allRoutes({
           database,
           queue,
+          clock,
           secrets,
           cursors: createCursors(secrets),
           intake,

@@ -20,6 +20,18 @@ CREATE TABLE public.api_keys (
     revoked_at timestamp with time zone
 );
 
+CREATE TABLE public.attachments (
+    business_id bigint NOT NULL,
+    message_id uuid NOT NULL,
+    attachment_id uuid NOT NULL,
+    filename text NOT NULL,
+    content_type text NOT NULL,
+    size integer NOT NULL,
+    sha256 text NOT NULL,
+    content bytea NOT NULL,
+    created_at timestamp with time zone NOT NULL
+);
+
 CREATE TABLE public.attempts (
     business_id bigint NOT NULL,
     message_id uuid NOT NULL,
@@ -66,7 +78,37 @@ CREATE TABLE public.client_addresses (
     address text NOT NULL,
     client_id bigint NOT NULL,
     is_primary boolean NOT NULL,
-    created_at timestamp with time zone NOT NULL
+    created_at timestamp with time zone NOT NULL,
+    "position" integer DEFAULT 0 NOT NULL
+);
+
+CREATE TABLE public.client_import_errors (
+    business_id bigint NOT NULL,
+    import_id uuid NOT NULL,
+    row_number integer NOT NULL,
+    "position" integer NOT NULL,
+    path text NOT NULL,
+    message text NOT NULL
+);
+
+CREATE TABLE public.client_imports (
+    business_id bigint NOT NULL,
+    import_id uuid NOT NULL,
+    request_id text NOT NULL,
+    format text NOT NULL,
+    status text NOT NULL,
+    note text,
+    rows integer DEFAULT 0 NOT NULL,
+    created integer DEFAULT 0 NOT NULL,
+    updated integer DEFAULT 0 NOT NULL,
+    unchanged integer DEFAULT 0 NOT NULL,
+    failed integer DEFAULT 0 NOT NULL,
+    last_row integer DEFAULT 0 NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    CONSTRAINT client_imports_format_check CHECK ((format = ANY (ARRAY['ndjson'::text, 'csv'::text]))),
+    CONSTRAINT client_imports_status_check CHECK ((status = ANY (ARRAY['running'::text, 'complete'::text, 'interrupted'::text])))
 );
 
 CREATE TABLE public.clients (
@@ -79,6 +121,14 @@ CREATE TABLE public.clients (
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
     last_seen_at timestamp with time zone,
+    language text,
+    tags text[] DEFAULT '{}'::text[] NOT NULL,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    sort_name text DEFAULT '􏿿'::text NOT NULL,
+    search_words tsvector DEFAULT ''::tsvector NOT NULL,
+    merged_into bigint,
+    merged_at timestamp with time zone,
+    erased_at timestamp with time zone,
     CONSTRAINT clients_client_id_check CHECK (((client_id >= 1) AND (client_id <= '9007199254740991'::bigint)))
 );
 
@@ -97,6 +147,13 @@ CREATE TABLE public.consents (
     CONSTRAINT consents_state_check CHECK ((state = ANY (ARRAY['granted'::text, 'revoked'::text])))
 );
 
+CREATE TABLE public.conversation_redirects (
+    business_id bigint NOT NULL,
+    conversation_id uuid NOT NULL,
+    merged_into uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL
+);
+
 CREATE TABLE public.conversations (
     business_id bigint NOT NULL,
     conversation_id uuid NOT NULL,
@@ -113,6 +170,12 @@ CREATE TABLE public.conversations (
     channels text[] DEFAULT '{}'::text[] NOT NULL,
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
+    shared_kind text,
+    shared_address text,
+    identity_reason text,
+    ambiguous_since timestamp with time zone,
+    identity_confirmed_at timestamp with time zone,
+    CONSTRAINT conversations_identity_reason_check CHECK ((identity_reason = ANY (ARRAY['last_messaged'::text, 'last_seen'::text]))),
     CONSTRAINT conversations_status_check CHECK ((status = ANY (ARRAY['open'::text, 'pending'::text, 'snoozed'::text, 'closed'::text]))),
     CONSTRAINT conversations_unread_count_check CHECK ((unread_count >= 0))
 );
@@ -156,6 +219,15 @@ CREATE TABLE public.message_timeline (
     data jsonb NOT NULL
 );
 
+CREATE TABLE public.message_words (
+    business_id bigint NOT NULL,
+    message_id uuid NOT NULL,
+    occurred_at timestamp with time zone NOT NULL,
+    channel text NOT NULL,
+    direction text NOT NULL,
+    words tsvector NOT NULL
+);
+
 CREATE TABLE public.messages (
     business_id bigint NOT NULL,
     message_id uuid NOT NULL,
@@ -193,6 +265,20 @@ CREATE TABLE public.messages (
     delivered_at timestamp with time zone,
     read_at timestamp with time zone,
     failed_at timestamp with time zone,
+    html text,
+    display_html text,
+    display_version integer,
+    cc jsonb DEFAULT '[]'::jsonb NOT NULL,
+    bcc jsonb DEFAULT '[]'::jsonb NOT NULL,
+    reply_to text,
+    attachments jsonb DEFAULT '[]'::jsonb NOT NULL,
+    auto_reply boolean DEFAULT false NOT NULL,
+    opened_at timestamp with time zone,
+    clicked_at timestamp with time zone,
+    complained_at timestamp with time zone,
+    unsubscribed_at timestamp with time zone,
+    ambiguous boolean DEFAULT false NOT NULL,
+    superseded_attempts integer DEFAULT 0 NOT NULL,
     CONSTRAINT messages_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text, 'internal'::text])))
 );
 
@@ -258,7 +344,8 @@ CREATE TABLE public.simulator_messages (
     from_address text NOT NULL,
     to_address text NOT NULL,
     content text NOT NULL,
-    accepted_at timestamp with time zone NOT NULL
+    accepted_at timestamp with time zone NOT NULL,
+    mail jsonb
 );
 
 CREATE TABLE public.simulator_tries (
@@ -283,6 +370,7 @@ CREATE TABLE public.staffs (
     active boolean DEFAULT true NOT NULL,
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
+    last_seen_at timestamp with time zone,
     CONSTRAINT staffs_role_check CHECK ((role = ANY (ARRAY['manager'::text, 'staff'::text])))
 );
 
@@ -294,6 +382,9 @@ ALTER TABLE ONLY public.api_keys
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_pkey PRIMARY KEY (key_id);
+
+ALTER TABLE ONLY public.attachments
+    ADD CONSTRAINT attachments_pkey PRIMARY KEY (business_id, message_id, attachment_id);
 
 ALTER TABLE ONLY public.attempts
     ADD CONSTRAINT attempts_pkey PRIMARY KEY (business_id, message_id, attempt_no);
@@ -307,11 +398,23 @@ ALTER TABLE ONLY public.carrier_events
 ALTER TABLE ONLY public.client_addresses
     ADD CONSTRAINT client_addresses_pkey PRIMARY KEY (business_id, kind, address, client_id);
 
+ALTER TABLE ONLY public.client_import_errors
+    ADD CONSTRAINT client_import_errors_pkey PRIMARY KEY (business_id, import_id, row_number, "position");
+
+ALTER TABLE ONLY public.client_imports
+    ADD CONSTRAINT client_imports_business_id_request_id_key UNIQUE (business_id, request_id);
+
+ALTER TABLE ONLY public.client_imports
+    ADD CONSTRAINT client_imports_pkey PRIMARY KEY (business_id, import_id);
+
 ALTER TABLE ONLY public.clients
     ADD CONSTRAINT clients_pkey PRIMARY KEY (business_id, client_id);
 
 ALTER TABLE ONLY public.consents
     ADD CONSTRAINT consents_pkey PRIMARY KEY (business_id, consent_id);
+
+ALTER TABLE ONLY public.conversation_redirects
+    ADD CONSTRAINT conversation_redirects_pkey PRIMARY KEY (business_id, conversation_id);
 
 ALTER TABLE ONLY public.conversations
     ADD CONSTRAINT conversations_pkey PRIMARY KEY (business_id, conversation_id);
@@ -327,6 +430,9 @@ ALTER TABLE ONLY public.locations
 
 ALTER TABLE ONLY public.message_timeline
     ADD CONSTRAINT message_timeline_pkey PRIMARY KEY (business_id, message_id, entry_id);
+
+ALTER TABLE ONLY public.message_words
+    ADD CONSTRAINT message_words_pkey PRIMARY KEY (business_id, message_id);
 
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_pkey PRIMARY KEY (business_id, message_id);
@@ -368,19 +474,43 @@ CREATE INDEX api_keys_of_business ON public.api_keys USING btree (business_id);
 
 CREATE INDEX attempts_by_provider_id ON public.attempts USING btree (provider, provider_message_id) WHERE (provider_message_id IS NOT NULL);
 
+CREATE INDEX carrier_events_of_message ON public.carrier_events USING btree (business_id, provider_message_id);
+
 CREATE INDEX carrier_events_open ON public.carrier_events USING btree (received_at) WHERE (state <> 'applied'::text);
 
 CREATE INDEX carrier_events_parked ON public.carrier_events USING btree (provider, provider_message_id) WHERE (state = 'parked'::text);
 
+CREATE INDEX client_addresses_of_client ON public.client_addresses USING btree (business_id, client_id);
+
 CREATE UNIQUE INDEX client_addresses_primary ON public.client_addresses USING btree (business_id, client_id, kind) WHERE is_primary;
 
-CREATE INDEX clients_by_name ON public.clients USING btree (business_id, lower(name) text_pattern_ops, client_id);
+CREATE INDEX client_imports_newest ON public.client_imports USING btree (business_id, started_at DESC, import_id DESC);
+
+CREATE INDEX clients_by_last_seen ON public.clients USING btree (business_id, COALESCE(last_seen_at, '-infinity'::timestamp with time zone) DESC, client_id DESC) WHERE ((merged_into IS NULL) AND (erased_at IS NULL));
+
+CREATE INDEX clients_by_name ON public.clients USING btree (business_id, sort_name COLLATE "C", client_id) WHERE ((merged_into IS NULL) AND (erased_at IS NULL));
+
+CREATE INDEX clients_merged ON public.clients USING btree (business_id, merged_into) WHERE (merged_into IS NOT NULL);
+
+CREATE INDEX clients_newest ON public.clients USING btree (business_id, created_at DESC, client_id DESC) WHERE ((merged_into IS NULL) AND (erased_at IS NULL));
+
+CREATE INDEX clients_search ON public.clients USING gin (search_words);
 
 CREATE INDEX consents_latest ON public.consents USING btree (business_id, channel, address, created_at DESC, consent_id DESC);
+
+CREATE INDEX consents_newest ON public.consents USING btree (business_id, created_at DESC, consent_id DESC);
+
+CREATE INDEX consents_of_client ON public.consents USING btree (business_id, client_id, created_at DESC, consent_id DESC) WHERE (client_id IS NOT NULL);
+
+CREATE INDEX conversation_redirects_to ON public.conversation_redirects USING btree (business_id, merged_into);
 
 CREATE INDEX conversations_by_assignee ON public.conversations USING btree (business_id, assignee_staff_id, last_activity_at DESC, conversation_id DESC);
 
 CREATE INDEX conversations_by_client ON public.conversations USING btree (business_id, client_id, created_at DESC);
+
+CREATE INDEX conversations_by_location ON public.conversations USING btree (business_id, location_id, last_activity_at DESC, conversation_id DESC);
+
+CREATE INDEX conversations_by_status ON public.conversations USING btree (business_id, status, last_activity_at DESC, conversation_id DESC);
 
 CREATE INDEX conversations_newest ON public.conversations USING btree (business_id, last_activity_at DESC, conversation_id DESC);
 
@@ -390,7 +520,21 @@ CREATE INDEX conversations_unread ON public.conversations USING btree (business_
 
 CREATE INDEX conversations_waiting ON public.conversations USING btree (business_id, waiting_since, conversation_id) WHERE (waiting_since IS NOT NULL);
 
+CREATE INDEX events_about_client ON public.events USING btree (business_id, ((data ->> 'client_id'::text))) WHERE (type = ANY (ARRAY['client.created'::text, 'client.updated'::text, 'client.merged'::text, 'consent.granted'::text, 'consent.revoked'::text, 'message.failed'::text, 'message.undelivered'::text, 'appointment.possible_cancellation'::text]));
+
+CREATE INDEX message_words_found ON public.message_words USING gin (words);
+
+CREATE INDEX message_words_newest ON public.message_words USING btree (business_id, occurred_at DESC, message_id DESC);
+
+CREATE INDEX messages_about ON public.messages USING btree (business_id, conversation_id, occurred_at DESC) WHERE ((external_ref IS NOT NULL) AND (direction = 'outbound'::text));
+
+CREATE INDEX messages_ambiguous ON public.messages USING btree (business_id, conversation_id) WHERE ambiguous;
+
+CREATE INDEX messages_by_external_ref ON public.messages USING btree (business_id, ((external_ref ->> 'type'::text)), ((external_ref ->> 'id'::text))) WHERE (external_ref IS NOT NULL);
+
 CREATE UNIQUE INDEX messages_by_provider_id ON public.messages USING btree (business_id, provider, provider_message_id) WHERE (provider_message_id IS NOT NULL);
+
+CREATE INDEX messages_failed ON public.messages USING btree (business_id, failed_at, message_id) WHERE (failed_at IS NOT NULL);
 
 CREATE INDEX messages_of_conversation ON public.messages USING btree (business_id, conversation_id, occurred_at, message_id);
 
@@ -404,11 +548,18 @@ CREATE INDEX senders_by_address ON public.senders USING btree (address, channel)
 
 CREATE INDEX simulator_messages_listing ON public.simulator_messages USING btree (business_id, to_address, accepted_at);
 
+CREATE INDEX staff_locations_by_location ON public.staff_locations USING btree (business_id, location_id, staff_id);
+
+CREATE INDEX staffs_by_name ON public.staffs USING btree (business_id, lower(name), staff_id);
+
 ALTER TABLE ONLY public.addresses
     ADD CONSTRAINT addresses_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);
+
+ALTER TABLE ONLY public.attachments
+    ADD CONSTRAINT attachments_business_id_message_id_fkey FOREIGN KEY (business_id, message_id) REFERENCES public.messages(business_id, message_id);
 
 ALTER TABLE ONLY public.attempts
     ADD CONSTRAINT attempts_business_id_message_id_fkey FOREIGN KEY (business_id, message_id) REFERENCES public.messages(business_id, message_id);
@@ -418,6 +569,12 @@ ALTER TABLE ONLY public.client_addresses
 
 ALTER TABLE ONLY public.client_addresses
     ADD CONSTRAINT client_addresses_business_id_kind_address_fkey FOREIGN KEY (business_id, kind, address) REFERENCES public.addresses(business_id, kind, address);
+
+ALTER TABLE ONLY public.client_import_errors
+    ADD CONSTRAINT client_import_errors_business_id_import_id_fkey FOREIGN KEY (business_id, import_id) REFERENCES public.client_imports(business_id, import_id);
+
+ALTER TABLE ONLY public.client_imports
+    ADD CONSTRAINT client_imports_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);
 
 ALTER TABLE ONLY public.clients
     ADD CONSTRAINT clients_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);
@@ -436,6 +593,9 @@ ALTER TABLE ONLY public.events
 
 ALTER TABLE ONLY public.locations
     ADD CONSTRAINT locations_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);
+
+ALTER TABLE ONLY public.message_words
+    ADD CONSTRAINT message_words_business_id_message_id_fkey FOREIGN KEY (business_id, message_id) REFERENCES public.messages(business_id, message_id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_business_id_conversation_id_fkey FOREIGN KEY (business_id, conversation_id) REFERENCES public.conversations(business_id, conversation_id);

@@ -1,5 +1,6 @@
 import { onboardingJobs, onboardQueue } from './businesses/index.ts';
 import type { Carriers } from './channels/index.ts';
+import { conversationJobs, wakeConversationQueue } from './conversations/index.ts';
 import type { Clock } from './core/clock.ts';
 import type { Database } from './core/db/index.ts';
 import type { Log } from './core/log.ts';
@@ -14,6 +15,7 @@ export const allQueues = [
   settleAttemptQueue,
   simulatorCallbackQueue,
   onboardQueue,
+  wakeConversationQueue,
 ] as readonly QueueDefinition<object>[];
 
 export interface WorkerParts {
@@ -41,6 +43,7 @@ export function allJobs(parts: WorkerParts): JobHandler[] {
       concurrency: kind === 'pglite' ? 2 : 4,
     }),
     ...onboardingJobs({ ...parts, db }),
+    ...conversationJobs({ ...parts, db }),
     ...simulatorJobs(parts.carrierEvents),
   ];
 }

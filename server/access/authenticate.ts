@@ -5,7 +5,7 @@ import type { Db } from '../core/db/index.ts';
 import type { Caller } from '../core/http/index.ts';
 import type { Log } from '../core/log.ts';
 import { findKey, noteKeyUse } from './keys.ts';
-import { findSession, sessionCookie } from './sessions.ts';
+import { findSession, noteStaffSeen, sessionCookie } from './sessions.ts';
 
 /** What a session may do follows from the role. */
 const scopesOfRole: Record<'manager' | 'staff', readonly Scope[]> = {
@@ -56,6 +56,7 @@ export function createAuthenticate(db: Db, clock: Clock, log: Log) {
     if (token.length > longestCredential) return null;
     const row = await findSession(db, token, now);
     if (!row) return null;
+    await noteStaffSeen(db, row, now);
     return {
       kind: 'session',
       businessId: row.business_id,

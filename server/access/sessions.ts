@@ -58,6 +58,7 @@ export async function findSession(db: Db, token: string, now: Date) {
       'sessions.expired_at',
       'staffs.role',
       'staffs.active',
+      'staffs.last_seen_at',
       'api_keys.revoked_at as key_revoked_at',
       'api_keys.expires_at as key_expires_at',
     ])
@@ -87,4 +88,21 @@ export async function endSessions(
   if (which.token !== undefined) query = query.where('hash', '=', hashOfToken(which.token));
   if (which.staffId !== undefined) query = query.where('staff_id', '=', which.staffId);
   return query.execute();
+}
+
+const seenNotedEveryMs = 60_000;
+
+/** Notes that a staff member was here, at most once a minute. */
+export async function noteStaffSeen(
+  db: Db,
+  row: { business_id: number; staff_id: number; last_seen_at: Date | null },
+  now: Date,
+): Promise<void> {
+  if (row.last_seen_at && now.getTime() - row.last_seen_at.getTime() < seenNotedEveryMs) return;
+  await db
+    .updateTable('staffs')
+    .set({ last_seen_at: now })
+    .where('business_id', '=', row.business_id)
+    .where('staff_id', '=', row.staff_id)
+    .execute();
 }

@@ -2,6 +2,7 @@ import { type Insertable, sql } from 'kysely';
 import type { Static } from 'typebox';
 import type { Contract } from '../../contract/index.ts';
 import { allScopes, createKey } from '../access/index.ts';
+import { headerFault } from '../channels/index.ts';
 import { readEmail, readPhone, readSenderAddress } from '../core/addresses.ts';
 import type { Tables, Tx } from '../core/db/index.ts';
 import { type FieldFault, invalidFields } from '../core/fault.ts';
@@ -228,6 +229,9 @@ function readPlan(plan: OnboardingPlan, locations: ReadonlySet<number>) {
   const senders = (plan.senders ?? []).map((sender, i) => {
     const address = readSenderAddress(sender.channel, sender.address, plan.country);
     if (!address.ok) fail(`senders.${i}.address`, address.message, 'invalid_format');
+    // It stands in the From header of every mail.
+    const header = sender.channel === 'email' && headerFault(`senders.${i}.name`, sender.name ?? '');
+    if (header) fail(header.path, header.message, header.code);
     mustBeKnown(sender.location_id, `senders.${i}.location_id`);
     return {
       channel: sender.channel,

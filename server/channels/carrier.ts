@@ -1,5 +1,25 @@
 import type { MessageStatus } from '../core/db/index.ts';
 
+/** A file as it is handed to a carrier: its bytes are read when they are needed, and not before. */
+export interface OutgoingAttachment {
+  filename: string;
+  contentType: string;
+  /** Bytes. */
+  size: number;
+  read(): Promise<Buffer>;
+}
+
+/** What a mail has beside the words, subject and two addresses of every message. */
+export interface OutgoingMail {
+  /** The sender's display name. */
+  fromName: string | null;
+  html: string | null;
+  cc: string[];
+  bcc: string[];
+  replyTo: string | null;
+  attachments: OutgoingAttachment[];
+}
+
 /** One message as it is handed to a carrier. */
 export interface OutgoingMessage {
   businessId: number;
@@ -11,6 +31,8 @@ export interface OutgoingMessage {
   content: string;
   subject: string | null;
   mediaUrls: string[];
+  /** Null for what is no mail. */
+  mail: OutgoingMail | null;
 }
 
 /** What came of handing it over. */

@@ -3,9 +3,14 @@ export type {
   CarrierAccount,
   Carriers,
   FindOutcome,
+  OutgoingAttachment,
+  OutgoingMail,
   OutgoingMessage,
   SendOutcome,
 } from './carrier.ts';
+export type { Attachment } from './email/attachments.ts';
+export { contentDisposition, headerFault } from './email/headers.ts';
+export { displayHtmlOf, type MailContent, type MailInput, readMail, receiveMail } from './email/mail.ts';
 export { canonicalReasons, explain, explainFailure, type Reason, retryDelayMs } from './reasons.ts';
-export { readKeyword } from './sms/keywords.ts';
+export { answeredByCarrier, type Keyword, readKeyword } from './sms/keywords.ts';
 export { countSegments } from './sms/segments.ts';

@@ -194,7 +194,16 @@ export const reasonRows = [
 
 export type ReasonName = (typeof reasonRows)[number]['reason'];
 
-/** Twilio's codes: https://www.twilio.com/docs/api/errors. `http` is for answers with a status alone. */
+/** A mailbox or its server that cannot take mail now: the phones' wording would not fit. */
+const mailLater =
+  'The mailbox or its server could not take the mail now. Retry later, or use another channel.';
+
+/**
+ * Twilio's codes: https://www.twilio.com/docs/api/errors. `http` is for answers with a status alone.
+ *
+ * `smtp`: the enhanced status codes of RFC 3463, section 3 (list: IANA, SMTP Enhanced Status Codes), which any
+ * mail provider may report. An `x` stands for any number; the most precise row counts. 5 is for good, 4 may pass.
+ */
 export const providerRows: readonly ProviderRow[] = [
   { provider: 'twilio', codes: ['21610'], reason: 'opted_out' },
   { provider: 'twilio', codes: ['21211', '21614', '30005'], reason: 'invalid_address' },
@@ -240,4 +249,40 @@ export const providerRows: readonly ProviderRow[] = [
   { provider: 'http', codes: ['401', '403'], reason: 'account_config' },
   { provider: 'http', codes: ['429'], reason: 'rate_limited' },
   { provider: 'http', codes: ['5xx'], reason: 'server_error' },
+  {
+    provider: 'smtp',
+    codes: ['5.1.x', '5.2.1', '5.4.4'],
+    reason: 'invalid_address',
+    advice: 'There is no such mailbox, or it takes no mail. Ask the client for the right address.',
+  },
+  { provider: 'smtp', codes: ['5.1.7', '5.1.8', '5.7.23', '5.7.26'], reason: 'sender_config' },
+  { provider: 'smtp', codes: ['4.x.x', '5.2.2'], reason: 'unreachable', advice: mailLater },
+  {
+    provider: 'smtp',
+    codes: ['4.2.2'],
+    reason: 'unreachable',
+    advice: "The client's mailbox is full. Retry later, or use another channel.",
+  },
+  { provider: 'smtp', codes: ['4.3.2', '4.7.x'], reason: 'rate_limited' },
+  { provider: 'smtp', codes: ['5.2.3', '5.3.4', '5.5.x', '5.6.x'], reason: 'invalid_request' },
+  {
+    provider: 'smtp',
+    codes: ['5.7.x'],
+    reason: 'blocked',
+    advice: 'The receiving mail server refuses our mail. Reach the client by another channel.',
+  },
+  {
+    provider: 'smtp',
+    codes: ['5.x.x'],
+    reason: 'unknown',
+    final: true,
+    advice: 'The receiving mail server refused this for good. Check the address, or use another channel.',
+  },
+  {
+    provider: 'simulator',
+    codes: ['suppressed'],
+    reason: 'blocked',
+    advice:
+      'The provider sends no mail to this address any more, after a bounce or a complaint. Ask for another one.',
+  },
 ];

@@ -46,6 +46,7 @@ function named(name: ReasonName): Readonly<Reason> {
  * - `provider`: `twilio`; `simulator`, which speaks Twilio's codes; `http`, whose codes are the statuses of
  *   answers that carry no code of their own (`429`, any `5xx`); `omega`, whose codes are the reasons
  *   themselves, for what a provider has no code for (`no_answer`, `timeout`, `erased`, `expired`, …).
+ *   Enhanced status codes of mail (`5.1.1`, RFC 3463) mean the same whoever reports them.
  * - `code`: as the provider wrote it, or null when it gave none.
  *
  * A pair that is not in the table is `unknown`: not retried by itself, and its advice shows the code.
@@ -60,12 +61,24 @@ export function explain(provider: string, code: string | null): Readonly<Reason>
       : provider === 'omega'
         ? byName.get(code)
         : (byCode.get(`${provider === 'simulator' ? 'twilio' : provider} ${code}`) ??
-          byCode.get(`${provider} ${code.replace(/^(\d)\d\d$/, '$1xx')}`));
+          byCode.get(`${provider} ${code.replace(/^(\d)\d\d$/, '$1xx')}`) ??
+          byEnhancedStatus(code));
   if (known) return known;
   const unknown = named('unknown');
   return code === null
     ? unknown
     : { ...unknown, advice: `${unknown.advice} The provider's code: ${printable(code)}.` };
+}
+
+/** RFC 3463: class, subject, detail. Every mail provider reports them, so they mean the same for all. */
+function byEnhancedStatus(code: string): Readonly<Reason> | undefined {
+  const [, status, subject, detail] = /^([45])\.(\d{1,3})\.(\d{1,3})$/.exec(code) ?? [];
+  if (status === undefined) return undefined;
+  return (
+    byCode.get(`smtp ${status}.${subject}.${detail}`) ??
+    byCode.get(`smtp ${status}.${subject}.x`) ??
+    byCode.get(`smtp ${status}.x.x`)
+  );
 }
 
 /** A code is the other side's text and is shown to people: no line breaks, no bidi tricks, no novel. */

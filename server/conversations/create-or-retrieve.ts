@@ -1,4 +1,4 @@
-import { resolveClients, upsertStub } from '../clients/index.ts';
+import { type ResolvedClient, resolveClients, unknownClient, upsertStub } from '../clients/index.ts';
 import type { Tx } from '../core/db/index.ts';
 import type { NewEvent } from '../core/events/index.ts';
 import { conversationOf, openConversations } from './open.ts';
@@ -15,32 +15,44 @@ export interface CreateOrRetrieve {
 /**
  * The client's conversation that is not closed, or a new one: atomic under any concurrency.
  *
- * @returns null where the client is unknown and nothing is told of them
+ * @throws 404 where the client is unknown and nothing is told of them, 409 where they were erased
  */
 export async function createOrRetrieve(
   tx: Tx,
   now: Date,
   want: CreateOrRetrieve,
-): Promise<{ conversationId: string; created: boolean; events: Omit<NewEvent, 'by'>[] } | null> {
-  const { businessId, clientId } = want;
+): Promise<{ conversationId: string; created: boolean; events: Omit<NewEvent, 'by'>[] }> {
+  const { businessId, clientId: named } = want;
   const stubMade =
     want.name !== undefined &&
-    (await upsertStub(tx, now, { businessId, clientId, name: want.name, locationId: want.locationId }));
+    (await upsertStub(tx, now, {
+      businessId,
+      clientId: named,
+      name: want.name,
+      locationId: want.locationId,
+    }));
   const told = [
     ...(want.phone === undefined
       ? []
-      : [{ businessId, clientId, kind: 'phone' as const, address: want.phone }]),
+      : [{ businessId, clientId: named, kind: 'phone' as const, address: want.phone }]),
     ...(want.email === undefined
       ? []
-      : [{ businessId, clientId, kind: 'email' as const, address: want.email }]),
+      : [{ businessId, clientId: named, kind: 'email' as const, address: want.email }]),
   ];
-  const resolved = await resolveClients(
+  const resolved: ResolvedClient[] = await resolveClients(
     tx,
     now,
-    told.length > 0 ? told : [{ businessId, clientId, kind: 'phone' }],
+    told.length > 0 ? told : [{ businessId, clientId: named, kind: 'phone' }],
   );
-  if (!resolved[0]?.found) return null;
-
+  const client = resolved[0]!;
+  if (!client.found) {
+    throw unknownClient(
+      client,
+      'Send a name, phone or email with this request to make the client, or upsert the client first.',
+    );
+  }
+  // Not the id that was named, where that client was merged into another.
+  const { clientId } = client;
   const open = await openConversations(tx, now, [{ businessId, clientId, locationId: want.locationId }], {
     orLatestClosed: false,
   });

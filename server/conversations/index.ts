@@ -1,4 +1,6 @@
-export { conversationFor } from './access.ts';
+export { conversationFor, conversationNow, lockConversationFor } from './access.ts';
+export { type AmbiguousMessage, markAmbiguous } from './identity.ts';
+export { conversationJobs } from './jobs.ts';
 export {
   conversationOf,
   type LockedConversation,
@@ -7,5 +9,7 @@ export {
   saveConversations,
 } from './open.ts';
 export { presentConversation } from './present.ts';
+export { conversationRow, conversationsOfClient } from './queries.ts';
+export { wakeConversationQueue } from './queues.ts';
 export { conversationRoutes } from './routes.ts';
 export { type NewMessageFacts, noteMessage, reopen } from './rules.ts';

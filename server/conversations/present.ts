@@ -31,6 +31,8 @@ export function presentConversation(row: ConversationRow): Conversation {
     unread_count: row.unread_count,
     waiting_since: row.waiting_since?.toISOString() ?? null,
     channels: row.channels,
+    identity_confirmed: row.ambiguous_since === null,
+    candidates: row.candidates ?? [],
     created_at: row.created_at.toISOString(),
     updated_at: row.updated_at.toISOString(),
   };

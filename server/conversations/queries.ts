@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
+import type { Conversation } from '../../contract/index.ts';
 import type { Db, MessageStatus, Tx } from '../core/db/index.ts';
 
 /** Filters of the list, already understood: `me` is a staff id, the client an address or a name. */
@@ -36,6 +37,8 @@ export interface ConversationRow {
   client_provisional: boolean;
   client_phone: string | null;
   client_email: string | null;
+  ambiguous_since: Date | null;
+  candidates: Conversation['candidates'] | null;
   last_message_id: string | null;
   last_preview: string | null;
   last_channel: string | null;
@@ -55,6 +58,14 @@ function presentable(page: RawBuilder<unknown>, order: RawBuilder<unknown>) {
         and a.kind = 'phone' and a.is_primary) as client_phone,
       (select a.address from client_addresses a where a.business_id = c.business_id and a.client_id = c.client_id
         and a.kind = 'email' and a.is_primary) as client_email,
+      c.ambiguous_since, case when c.ambiguous_since is not null then (
+        select jsonb_agg(jsonb_build_object('client_id', w.client_id, 'name', w.name, 'reason', w.reason)) from (
+          select p.client_id, p.name,
+            case when p.client_id = c.client_id then c.identity_reason else 'shares_address' end as reason
+          from client_addresses a join clients p on p.business_id = a.business_id and p.client_id = a.client_id
+          where a.business_id = c.business_id and a.kind = c.shared_kind and a.address = c.shared_address and not p.provisional
+          order by p.client_id <> c.client_id, p.last_seen_at desc nulls last, p.client_id limit 20
+        ) w) end as candidates,
       m.message_id as last_message_id, left(m.content, 140) as last_preview, m.channel as last_channel,
       m.direction as last_direction, m.status as last_status, m.occurred_at as last_at
     from c
@@ -72,6 +83,19 @@ export async function conversationRow(
   const page = sql`select * from conversations where business_id = ${businessId} and conversation_id = ${conversationId}`;
   const { rows } = await presentable(page, sql``).execute(db);
   return rows[0]!;
+}
+
+/** A client's conversations, oldest first. */
+export async function conversationsOfClient(
+  db: Db | Tx,
+  businessId: number,
+  clientId: number,
+  limit: number,
+): Promise<ConversationRow[]> {
+  const page = sql`select * from conversations where business_id = ${businessId} and client_id = ${clientId}
+    order by created_at, conversation_id limit ${limit}`;
+  const { rows } = await presentable(page, sql`order by c.created_at, c.conversation_id`).execute(db);
+  return rows;
 }
 
 /**

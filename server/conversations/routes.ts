@@ -1,14 +1,47 @@
 import { businessFor, locationMustExist } from '../businesses/index.ts';
 import { readEmail, readPhone } from '../core/addresses.ts';
 import { recordEvents } from '../core/events/index.ts';
-import { Fault, invalidFields, notFound } from '../core/fault.ts';
+import { Fault, invalidFields } from '../core/fault.ts';
 import { answer, type Binding, type Cursors, pageOf, read, write } from '../core/http/index.ts';
+import type { JobQueue } from '../core/queue/index.ts';
+import { assignConversation } from './assign.ts';
 import { createOrRetrieve } from './create-or-retrieve.ts';
+import { conversationFilters } from './filters.ts';
 import { presentConversation } from './present.ts';
 import { type ConversationFilters, conversationRow, listConversations } from './queries.ts';
+import { setConversationStatus } from './set-status.ts';
 
-export function conversationRoutes(cursors: Cursors): Binding[] {
+export function conversationRoutes({ cursors, queue }: { cursors: Cursors; queue: JobQueue }): Binding[] {
   return [
+    read('getConversationFilters', async (db, { businessId, caller }) => {
+      await businessFor(db, businessId);
+      const filters = await conversationFilters(db, businessId, caller.staffId);
+      return answer(200, { filters, sorts: ['newest' as const, 'longest_waiting' as const] });
+    }),
+
+    write('assignConversation', async (tx, { businessId, params, body, now, origin }) => {
+      const conversationId = await assignConversation(tx, now, {
+        businessId,
+        clientId: params.client_id,
+        conversationId: params.conversation_id,
+        staffId: body.staff_id,
+        by: origin,
+      });
+      return answer(200, presentConversation(await conversationRow(tx, businessId, conversationId)));
+    }),
+
+    write('setConversationStatus', async (tx, { businessId, params, body, now, origin }) => {
+      const conversationId = await setConversationStatus(tx, now, queue, {
+        businessId,
+        clientId: params.client_id,
+        conversationId: params.conversation_id,
+        status: body.status,
+        snoozedUntil: body.snoozed_until === undefined ? null : new Date(body.snoozed_until),
+        by: origin,
+      });
+      return answer(200, presentConversation(await conversationRow(tx, businessId, conversationId)));
+    }),
+
     read('listConversations', async (db, { businessId, query, caller }) => {
       const business = await businessFor(db, businessId);
       const { cursor, limit = 25, sort = 'newest', ...named } = query;
@@ -63,12 +96,6 @@ export function conversationRoutes(cursors: Cursors): Binding[] {
         email: email?.ok ? email.email : undefined,
         locationId: body.location_id ?? null,
       });
-      if (!made) {
-        throw notFound(
-          'client',
-          'Send a name, phone or email with this request to make the client, or upsert the client first.',
-        );
-      }
       await recordEvents(
         tx,
         now,

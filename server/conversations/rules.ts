@@ -24,6 +24,8 @@ export interface NewMessageFacts {
   senderType: string;
   occurredAt: Date;
   unread: boolean;
+  /** A machine wrote it: staff see it as unread, but nobody waits. */
+  autoReply?: boolean;
 }
 
 /** What a new message changes in its conversation's row. */
@@ -39,7 +41,8 @@ export function noteMessage(conversation: LockedConversation, message: NewMessag
     conversation.channels = [...conversation.channels, message.channel];
   if (message.direction === 'inbound') {
     if (message.unread) conversation.unread_count += 1;
-    if (message.unread && (!conversation.waiting_since || message.occurredAt < conversation.waiting_since)) {
+    const waits = message.unread && !message.autoReply;
+    if (waits && (!conversation.waiting_since || message.occurredAt < conversation.waiting_since)) {
       conversation.waiting_since = message.occurredAt;
     }
     return;

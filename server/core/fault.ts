@@ -1,4 +1,4 @@
-import { type ErrorCode, errorCodes, type FaultCode } from '../../contract/index.ts';
+import { type ErrorCode, errorCodes, type FaultCode, type Problem } from '../../contract/index.ts';
 
 export interface FieldFault {
   /** The field, with dots: `senders.0.address`. */
@@ -15,17 +15,25 @@ export class Fault extends Error {
   readonly code: ErrorCode;
   readonly errors: FieldFault[] | undefined;
   readonly retryAfterS: number | undefined;
+  /** What the problem tells beside its usual members. */
+  readonly members: Pick<Problem, 'missed'> | undefined;
 
   constructor(
     code: ErrorCode,
     detail: string,
-    more: { errors?: FieldFault[]; retryAfterS?: number; cause?: unknown } = {},
+    more: {
+      errors?: FieldFault[];
+      retryAfterS?: number;
+      cause?: unknown;
+      members?: Pick<Problem, 'missed'>;
+    } = {},
   ) {
     super(detail, { cause: more.cause });
     this.name = 'Fault';
     this.code = code;
     this.errors = more.errors;
     this.retryAfterS = more.retryAfterS;
+    this.members = more.members;
   }
 
   get status(): number {

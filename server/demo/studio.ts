@@ -57,7 +57,7 @@ export async function createDemo(parts: {
     const conversations = new Map<Thread, string>();
     const scenes = threads.flatMap((thread) => scenesOf(thread, now));
     for (const scene of scenes.sort((a, b) => a.at.getTime() - b.at.getTime())) {
-      const conversationId = await play(tx, queue, scene, conversations.get(scene.thread));
+      const conversationId = await play(tx, queue, parts.secrets, scene, conversations.get(scene.thread));
       conversations.set(scene.thread, conversationId);
     }
     for (const [thread, conversationId] of conversations) await finish(tx, thread, conversationId);
@@ -123,6 +123,7 @@ function belongTogether(one: Step, other: Step): boolean {
 async function play(
   tx: Tx,
   queue: JobQueue,
+  secrets: Secrets,
   { thread, at, steps }: Scene,
   conversationId: string | undefined,
 ): Promise<string> {
@@ -140,7 +141,7 @@ async function play(
     return conversationId!;
   }
   const drafts = steps.map(({ step, at }) => draftOf(thread, step as TextStep, at));
-  const written = await writeMessages(tx, at, queue, drafts);
+  const written = await writeMessages(tx, at, queue, drafts, secrets);
   for (const [i, one] of written.entries()) {
     if (one instanceof Fault) throw one;
     const { step } = steps[i]!;

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { receiveMail } from '../channels/index.ts';
 import type { Clock } from '../core/clock.ts';
 import { type Db, inTransaction, type MessageStatus, type Tx } from '../core/db/index.ts';
 import { Fault } from '../core/fault.ts';
@@ -6,8 +7,10 @@ import type { Origin } from '../core/http/index.ts';
 import { newId } from '../core/ids.ts';
 import type { Log } from '../core/log.ts';
 import type { JobQueue } from '../core/queue/index.ts';
+import type { Secrets } from '../core/secrets.ts';
 import { storable } from '../core/storable.ts';
 import type { Written } from './draft.ts';
+import { type Fact, noteFact } from './note-fact.ts';
 import { applyReports } from './report.ts';
 import { writeTimeline } from './timeline.ts';
 import { writeMessages } from './write-messages.ts';
@@ -37,16 +40,20 @@ export type CarrierEvent = {
       to: string;
       content: string;
       subject: string | null;
+      /** A mail's, as it came. */
+      html?: string | null;
+      /** A machine wrote it. */
+      autoReply?: boolean;
       mediaUrls: string[];
       occurredAt: string | null;
       requestId: string | null;
     }
-  /** Something beside the status: a complaint, a click. */
+  /** Something beside the status. */
   | {
       kind: 'fact';
       messageId: string | null;
       providerMessageId: string;
-      fact: string;
+      fact: Fact;
       occurredAt: string | null;
     }
 );
@@ -69,8 +76,9 @@ export function createCarrierEvents(options: {
   queue: JobQueue;
   clock: Clock;
   log: Log;
+  secrets: Secrets;
 }): CarrierEvents {
-  const { db, queue, clock, log } = options;
+  const { db, queue, clock, log, secrets } = options;
   const now = () => new Date(clock.now());
 
   async function apply(carrierEventId: string, event: CarrierEvent): Promise<Applied> {
@@ -82,7 +90,7 @@ export function createCarrierEvents(options: {
         .forUpdate()
         .executeTakeFirst();
       if (row?.state === 'applied') return { state: 'applied' as const, written: null };
-      const result = await applyEvent(tx, now(), queue, event);
+      const result = await applyEvent(tx, now(), queue, secrets, event);
       await tx
         .updateTable('carrier_events')
         .set({
@@ -175,28 +183,43 @@ export function createCarrierEvents(options: {
 const resumeAfterMs = 30_000;
 const mostTries = 5;
 
-async function applyEvent(tx: Tx, now: Date, queue: JobQueue, event: CarrierEvent): Promise<Applied> {
+async function applyEvent(
+  tx: Tx,
+  now: Date,
+  queue: JobQueue,
+  secrets: Secrets,
+  event: CarrierEvent,
+): Promise<Applied> {
   const by: Origin = { actor: { type: 'carrier', id: event.provider }, origin: { provider: event.provider } };
   if (event.kind === 'inbound') {
-    const [written] = await writeMessages(tx, now, queue, [
-      {
-        businessId: event.businessId,
-        act: 'receive',
-        channel: event.channel,
-        direction: 'inbound',
-        clientAddress: event.from,
-        ownAddress: event.to,
-        content: event.content,
-        subject: event.subject ?? undefined,
-        mediaUrls: event.mediaUrls,
-        metadata: {},
-        provider: event.provider,
-        providerMessageId: event.providerMessageId,
-        occurredAt: event.occurredAt ? new Date(event.occurredAt) : now,
-        requestId: event.requestId,
-        by: { ...by, actor: { type: 'client', id: null } },
-      },
-    ]);
+    const mail = event.channel === 'email' ? mailOf(event) : null;
+    const [written] = await writeMessages(
+      tx,
+      now,
+      queue,
+      [
+        {
+          businessId: event.businessId,
+          act: 'receive',
+          channel: event.channel,
+          direction: 'inbound',
+          clientAddress: event.from,
+          ownAddress: event.to,
+          content: mail?.content ?? event.content,
+          subject: (mail ? mail.subject : event.subject) ?? undefined,
+          mail: mail?.mail,
+          autoReply: event.autoReply,
+          mediaUrls: event.mediaUrls,
+          metadata: {},
+          provider: event.provider,
+          providerMessageId: event.providerMessageId,
+          occurredAt: event.occurredAt ? new Date(event.occurredAt) : now,
+          requestId: event.requestId,
+          by: { ...by, actor: { type: 'client', id: null } },
+        },
+      ],
+      secrets,
+    );
     return written instanceof Fault
       ? { state: 'refused', fault: written }
       : { state: 'applied', written: written! };
@@ -205,15 +228,7 @@ async function applyEvent(tx: Tx, now: Date, queue: JobQueue, event: CarrierEven
   const about = await findMessage(tx, event);
   if (!about) return { state: 'parked' };
   if (event.kind === 'fact') {
-    await writeTimeline(tx, [
-      {
-        businessId: event.businessId,
-        messageId: about.messageId,
-        kind: `fact.${event.fact}`,
-        at: now,
-        data: { provider: event.provider, occurred_at: event.occurredAt },
-      },
-    ]);
+    await noteFact(tx, now, { ...event, messageId: about.messageId, by });
     return { state: 'applied', written: null };
   }
   const settled = await settleByCallback(tx, now, event, about);
@@ -236,6 +251,10 @@ async function applyEvent(tx: Tx, now: Date, queue: JobQueue, event: CarrierEven
   // Conversations are locked before messages, and the report has locked both by now.
   if (settled) await nameByCarrier(tx, event, about.messageId);
   return { state: 'applied', written: null };
+}
+
+function mailOf(event: CarrierEvent & { kind: 'inbound' }) {
+  return receiveMail({ subject: event.subject, text: event.content, html: event.html ?? null });
 }
 
 /** The message of a callback: named by our id, or known by the carrier's. Both within the business. */

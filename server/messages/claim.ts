@@ -1,17 +1,13 @@
 import { sql } from 'kysely';
-import type { OutgoingMessage } from '../channels/index.ts';
 import { consentVerdicts } from '../clients/index.ts';
 import type { MessageStatus, Tx } from '../core/db/index.ts';
 import { recordEvents } from '../core/events/index.ts';
 import type { JobQueue } from '../core/queue/index.ts';
+import type { Secrets } from '../core/secrets.ts';
+import { clientTimeZones, hasQuietHours, hoursVerdict } from './hours.ts';
+import { type ClaimedMessage, loadMail } from './mail-content.ts';
 import { sendMessageQueue, settleAttemptQueue } from './queues.ts';
 import { writeTimeline } from './timeline.ts';
-
-/** A message taken for sending: its attempt is written down, and the carrier may be called. */
-export interface ClaimedMessage extends OutgoingMessage {
-  provider: string;
-  claimedAt: Date;
-}
 
 interface Row {
   business_id: number;
@@ -27,8 +23,10 @@ interface Row {
   to_address: string;
   provider: string;
   category: 'transactional' | 'marketing' | null;
+  location_id: number | null;
   send_at: Date | null;
   attempts: number;
+  superseded_attempts: number;
   attempt_state: 'claimed' | 'accepted' | 'refused' | 'unknown' | 'absent' | null;
   attempt_claimed_at: Date | null;
 }
@@ -47,11 +45,16 @@ export async function claimMessages(
   queue: JobQueue,
   ids: { businessId: number; messageId: string }[],
   leaseMs: number,
+  secrets: Secrets,
 ): Promise<ClaimedMessage[]> {
   const rows = await lockDue(tx, ids);
-  const claimed = rows.filter((row) => row.attempt_state === 'claimed');
+  const claimed = rows.filter(
+    (row) => row.attempt_state === 'claimed' && row.attempts > row.superseded_attempts,
+  );
   const leaseLeftMs = (row: Row) => row.attempt_claimed_at!.getTime() + leaseMs - now.getTime();
-  const due = rows.filter((row) => isDue(row, now));
+  const ready = rows.filter((row) => isDue(row, now));
+  const quiet = await quietRows(tx, now, ready);
+  const due = ready.filter((row) => !quiet.has(row));
   await orphan(
     tx,
     now,
@@ -63,8 +66,10 @@ export async function claimMessages(
     ...claimed.filter((row) => leaseLeftMs(row) > 0).map((row) => ({ row, delayMs: leaseLeftMs(row) })),
     // Too early by our clock, or moved to later: nothing else may be left to send it.
     ...rows
-      .filter((row) => row.status === 'scheduled' && !due.includes(row))
+      .filter((row) => row.status === 'scheduled' && !ready.includes(row))
       .map((row) => ({ row, delayMs: row.send_at!.getTime() - now.getTime() })),
+    // Marketing that was held up into the quiet hours waits for the morning.
+    ...[...quiet].map(([row, until]) => ({ row, delayMs: until.getTime() - now.getTime() })),
   ]);
 
   const verdicts = await consentVerdicts(
@@ -75,6 +80,7 @@ export async function claimMessages(
       address: row.to_address,
       category: row.category ?? 'transactional',
     })),
+    secrets,
   );
   const allowed = due.filter((_, i) => verdicts[i]!.allowed);
   const refused = due.filter((_, i) => !verdicts[i]!.allowed);
@@ -96,9 +102,20 @@ export async function claimMessages(
     .execute();
   await tx
     .updateTable('messages')
-    .set({ status: 'sending', attempts: sql`attempts + 1`, provider_message_id: null })
+    .set({ status: 'sending', attempts: sql`attempts + 1`, provider_message_id: null, reason: null })
     .where(idsAre(allowed))
     .execute();
+  const mails = await loadMail(tx, allowed, secrets);
+  await writeTimeline(
+    tx,
+    allowed.map((row) => ({
+      businessId: row.business_id,
+      messageId: row.message_id,
+      kind: 'attempt.claimed',
+      at: now,
+      data: { attempt_no: row.attempts + 1, provider: row.provider },
+    })),
+  );
   return allowed.map((row) => ({
     businessId: row.business_id,
     messageId: row.message_id,
@@ -109,6 +126,7 @@ export async function claimMessages(
     content: row.content,
     subject: row.subject,
     mediaUrls: row.media_urls,
+    mail: mails.get(row.message_id) ?? null,
     provider: row.provider,
     claimedAt: now,
   }));
@@ -123,33 +141,47 @@ async function lockDue(tx: Tx, ids: { businessId: number; messageId: string }[])
   const asked = ids.map((id) => ({ b: id.businessId, m: id.messageId }));
   const { rows } = await sql<Row>`
     select m.business_id, m.message_id, m.conversation_id, m.client_id, m.channel, m.status, m.content, m.subject,
-      m.media_urls, m.from_address, m.to_address, m.provider, m.category, m.send_at, m.attempts,
-      a.state as attempt_state, a.claimed_at as attempt_claimed_at
+      m.media_urls, m.from_address, m.to_address, m.provider, m.category, m.location_id, m.send_at, m.attempts,
+      m.superseded_attempts, null as attempt_state, null as attempt_claimed_at
     from messages m
-    left join attempts a on a.business_id = m.business_id and a.message_id = m.message_id and a.attempt_no = m.attempts
     where (m.business_id, m.message_id) in (select b, m from jsonb_to_recordset(${JSON.stringify(asked)}::jsonb) as w(b bigint, m uuid))
       and m.direction = 'outbound'
       and m.status in ('queued', 'sending', 'scheduled')
     order by m.business_id, m.message_id
     for update of m`.execute(tx);
+  await readAttempts(tx, rows);
   return rows;
 }
 
 /** A job fires by the database's clock; ours may be behind it by this without a message waiting again. */
 const clockSlackMs = 2_000;
 
-/**
- * Whether a message is to be handed over now. Two jobs may hold the same message (a lease that ran
- * out): who waited for the lock sees the row as the first left it, but not the attempt that the
- * first wrote, so an attempt that is counted and not seen is somebody else's.
- */
+/** Whether a message is to be handed over now. */
 function isDue(row: Row, now: Date): boolean {
   if (row.status === 'scheduled')
     return row.send_at === null || row.send_at.getTime() <= now.getTime() + clockSlackMs;
-  if (row.attempts === 0) return row.attempt_state === null;
-  if (row.attempt_state === 'refused' || row.attempt_state === 'absent') return true;
-  // Queued again by a retry, whatever came of the attempts before.
-  return row.status === 'queued' && (row.attempt_state === 'accepted' || row.attempt_state === 'unknown');
+  // What became of earlier attempts is past: none was made yet, or somebody asked for a new one.
+  if (row.attempts <= row.superseded_attempts) return true;
+  return row.attempt_state === 'refused' || row.attempt_state === 'absent';
+}
+
+/** Of those that have quiet hours: until when it is quiet at the client. */
+async function quietRows(tx: Tx, now: Date, rows: Row[]): Promise<Map<Row, Date>> {
+  const asked = rows.filter(hasQuietHours);
+  const zones = await clientTimeZones(
+    tx,
+    asked.map((row) => ({
+      businessId: row.business_id,
+      clientId: row.client_id,
+      locationId: row.location_id,
+    })),
+  );
+  const quiet = new Map<Row, Date>();
+  for (const [at, row] of asked.entries()) {
+    const verdict = hoursVerdict({ category: 'marketing', timeZone: zones[at]!, at: now });
+    if (!verdict.allowed) quiet.set(row, verdict.nextAllowedAt);
+  }
+  return quiet;
 }
 
 /** Looks at them again later. */
@@ -163,6 +195,24 @@ async function again(tx: Tx, queue: JobQueue, later: { row: Row; delayMs: number
       priority: row.category === 'marketing' ? 0 : 10,
     })),
   );
+}
+
+/**
+ * The latest attempt of each, read once the lock is held: the statement that waited for the lock
+ * does not see an attempt that another worker wrote meanwhile, and would send a second time.
+ */
+async function readAttempts(tx: Tx, rows: Row[]): Promise<void> {
+  const tried = rows.filter((row) => row.attempts > 0);
+  if (tried.length === 0) return;
+  const asked = tried.map((row, i) => ({ i, b: row.business_id, m: row.message_id, n: row.attempts }));
+  const found = await sql<{ i: number; state: NonNullable<Row['attempt_state']>; claimed_at: Date }>`
+    select w.i, a.state, a.claimed_at
+    from jsonb_to_recordset(${JSON.stringify(asked)}::jsonb) as w(i int, b bigint, m uuid, n int)
+    join attempts a on a.business_id = w.b and a.message_id = w.m and a.attempt_no = w.n`.execute(tx);
+  for (const { i, state, claimed_at } of found.rows) {
+    tried[i]!.attempt_state = state;
+    tried[i]!.attempt_claimed_at = claimed_at;
+  }
 }
 
 /** How long after a worker's death the carrier is asked: its callback is often faster. */

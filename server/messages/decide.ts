@@ -1,12 +1,13 @@
-import { countSegments, readKeyword } from '../channels/index.ts';
+import { countSegments, headerFault, type Keyword, readKeyword } from '../channels/index.ts';
 import type { ConsentVerdict } from '../clients/index.ts';
 import type { MessageStatus } from '../core/db/index.ts';
 import type { FieldFault } from '../core/fault.ts';
 import type { Draft } from './draft.ts';
+import type { HoursVerdict } from './hours.ts';
 
 /** Longest text that carriers take as one message (Twilio: 1,600 characters, 10 segments advised). */
 const mostSegments = 10;
-const furthestSendAtDays = 400;
+export const furthestSendAtDays = 400;
 
 /** What a message is to be, from the draft alone, and every fault that it has. */
 export function checkDraft(
@@ -18,7 +19,12 @@ export function checkDraft(
     faults.push({ path, message, code });
   if (draft.clientId === undefined && draft.clientAddress === undefined)
     fail('client_id', 'is required (or `to`)', 'required');
-  const counted = countSegments(draft.content);
+  // A mail may have a megabyte, and has no segments.
+  const counted = countSegments(draft.channel === 'email' ? '' : draft.content);
+  if (draft.channel === 'email' && draft.act !== 'receive' && draft.subject !== undefined) {
+    const fault = headerFault('subject', draft.subject);
+    if (fault) faults.push(fault);
+  }
   if (draft.act === 'queue' && draft.channel === 'sms' && counted.segments > mostSegments) {
     const costly = counted.offending
       .slice(0, 5)
@@ -52,32 +58,50 @@ export interface Decision {
   /** Enqueue its sending, so many seconds from now; null: nothing is sent. */
   sendInS: number | null;
   consent: 'granted' | 'revoked' | null;
+  /** What a client's message was, word for word, where it was a keyword. */
+  keyword: Keyword | null;
+  /** When it is due, where that is later than now. */
+  sendAt: Date | null;
 }
 
-/** The rules of a new message: what its status is, whether it is sent, and what it says of consent. */
-export function decide(draft: Draft, verdict: ConsentVerdict | null, now: Date): Decision {
+/** Whether a message may be a keyword at all: only then is consent asked for an inbound one. */
+export function mayBeKeyword(draft: Draft): boolean {
+  if (draft.direction !== 'inbound' || (draft.channel !== 'sms' && draft.channel !== 'whatsapp'))
+    return false;
+  return readKeyword(draft.content, { yesOptsIn: true }) !== null;
+}
+
+const nothing = { reason: null, unread: false, sendInS: null, consent: null, keyword: null, sendAt: null };
+
+/**
+ * The rules of a new message: what its status is, whether it is sent, and what it says of consent.
+ *
+ * @param hours the verdict on quiet hours at the moment that it would go; null where it has none
+ */
+export function decide(
+  draft: Draft,
+  verdict: ConsentVerdict | null,
+  hours: HoursVerdict | null,
+  now: Date,
+): Decision {
   if (draft.direction === 'inbound') {
-    const keyword =
-      draft.channel === 'sms' || draft.channel === 'whatsapp' ? readKeyword(draft.content) : null;
-    return {
-      status: 'received',
-      reason: null,
-      unread: draft.status !== 'read',
-      sendInS: null,
-      consent: keyword === 'opt_out' ? 'revoked' : keyword === 'opt_in' ? 'granted' : null,
-    };
+    // YES opts in again (Twilio's default), but answers "Shall we book it?" for everyone else.
+    const keyword = mayBeKeyword(draft)
+      ? readKeyword(draft.content, { yesOptsIn: verdict?.allowed === false })
+      : null;
+    const consent = keyword === 'opt_out' ? 'revoked' : keyword === 'opt_in' ? 'granted' : null;
+    return { ...nothing, status: 'received', unread: draft.status !== 'read', consent, keyword };
   }
-  if (draft.act !== 'queue') {
-    return { status: draft.status ?? 'sent', reason: null, unread: false, sendInS: null, consent: null };
-  }
-  if (verdict && !verdict.allowed)
-    return { status: 'suppressed', reason: 'opted_out', unread: false, sendInS: null, consent: null };
-  const delayS = draft.sendAt ? Math.max(0, (draft.sendAt.getTime() - now.getTime()) / 1000) : 0;
+  if (draft.direction === 'internal') return { ...nothing, status: 'received' };
+  if (draft.act !== 'queue') return { ...nothing, status: draft.status ?? 'sent' };
+  if (verdict && !verdict.allowed) return { ...nothing, status: 'suppressed', reason: 'opted_out' };
+  const due = hours && !hours.allowed ? hours.nextAllowedAt : (draft.sendAt ?? now);
+  const sendInS = Math.ceil(Math.max(0, (due.getTime() - now.getTime()) / 1000));
   return {
-    status: delayS > 0 ? 'scheduled' : 'queued',
-    reason: null,
-    unread: false,
-    sendInS: Math.ceil(delayS),
-    consent: null,
+    ...nothing,
+    status: sendInS > 0 ? 'scheduled' : 'queued',
+    sendInS,
+    sendAt: due > now ? due : (draft.sendAt ?? null),
+    reason: hours && !hours.allowed ? 'window' : null,
   };
 }

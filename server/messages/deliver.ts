@@ -6,7 +6,8 @@ import { type Db, faultOfDatabaseError, inTransaction, type Tx } from '../core/d
 import type { Log } from '../core/log.ts';
 import type { Job, JobHandler, JobQueue } from '../core/queue/index.ts';
 import type { Secrets } from '../core/secrets.ts';
-import { type ClaimedMessage, claimMessages } from './claim.ts';
+import { claimMessages } from './claim.ts';
+import { type ClaimedMessage, loadMail, withFiles } from './mail-content.ts';
 import { carrierDeadlineMs, sendMessageQueue, settleAttemptQueue } from './queues.ts';
 import { applyReports, type Report } from './report.ts';
 import { type AttemptOutcome, settleAttempts, settleDelaysS } from './settle.ts';
@@ -64,7 +65,9 @@ export function deliveryJobs(options: DeliveryOptions): JobHandler<never>[] {
       return { kind: 'refused', code: null, reason: 'account_config', message: account.message };
     }
     try {
-      return await withDeadline(deadlineMs, (signal) => carrier.send(message, account, signal));
+      return await withDeadline(deadlineMs, (signal) =>
+        carrier.send(withFiles(db, message), account, signal),
+      );
     } catch (error) {
       log.warn(
         { err: error, message_id: message.messageId, provider: message.provider },
@@ -94,7 +97,9 @@ export function deliveryJobs(options: DeliveryOptions): JobHandler<never>[] {
     async run(jobs) {
       const ids = jobs.map(({ data }) => ({ businessId: data.business_id, messageId: data.message_id }));
       const mustStartBefore = performance.now() + leaseMs - deadlineMs;
-      const claimed = await inTransaction(db, (tx) => claimMessages(tx, now(), queue, ids, leaseMs));
+      const claimed = await inTransaction(db, (tx) =>
+        claimMessages(tx, now(), queue, ids, leaseMs, options.secrets),
+      );
       const handedOver = claimed.map((message) => handOver(message, mustStartBefore));
       return failuresOf(jobs, await Promise.allSettled(handedOver), claimed);
     },
@@ -120,7 +125,7 @@ export function deliveryJobs(options: DeliveryOptions): JobHandler<never>[] {
 
   /** Asks the carrier about one attempt whose outcome is not known. */
   async function settleOne(data: SettleData): Promise<void> {
-    const attempt = await openAttempt(db, data);
+    const attempt = await openAttempt(db, data, options.secrets);
     if (!attempt) return;
     const carrier = carriers.get(attempt.provider);
     const found = carrier
@@ -137,7 +142,7 @@ export function deliveryJobs(options: DeliveryOptions): JobHandler<never>[] {
     try {
       const account = await accounts(carrier, attempt.businessId);
       return await withDeadline(deadlineMs, (signal) =>
-        carrier.find(attempt, attempt.claimedAt, account, signal),
+        carrier.find(withFiles(db, attempt), attempt.claimedAt, account, signal),
       );
     } catch (error) {
       return { kind: 'unknown' as const, detail: error instanceof Error ? error.message : String(error) };
@@ -258,6 +263,7 @@ function accountReader({ db, secrets }: Pick<DeliveryOptions, 'db' | 'secrets'>)
 async function openAttempt(
   db: Db,
   data: { business_id: number; message_id: string; attempt_no: number },
+  secrets: Secrets,
 ): Promise<ClaimedMessage | null> {
   const { rows } = await sql<{
     provider: string;
@@ -266,15 +272,19 @@ async function openAttempt(
     content: string;
     subject: string | null;
     media_urls: string[];
+    business_id: number;
+    message_id: string;
     from_address: string;
     to_address: string;
+    category: 'transactional' | 'marketing' | null;
   }>`
-    select a.provider, a.claimed_at, m.channel, m.content, m.subject, m.media_urls, m.from_address, m.to_address
+    select a.business_id, a.message_id, a.provider, a.claimed_at, m.channel, m.category, m.content, m.subject, m.media_urls, m.from_address, m.to_address
     from attempts a join messages m on m.business_id = a.business_id and m.message_id = a.message_id
     where a.business_id = ${data.business_id} and a.message_id = ${data.message_id} and a.attempt_no = ${data.attempt_no}
       and a.state = 'unknown'`.execute(db);
   const row = rows[0];
   if (!row) return null;
+  const mails = await loadMail(db, [row], secrets);
   return {
     businessId: data.business_id,
     messageId: data.message_id,
@@ -285,6 +295,7 @@ async function openAttempt(
     content: row.content,
     subject: row.subject,
     mediaUrls: row.media_urls,
+    mail: mails.get(data.message_id) ?? null,
     provider: row.provider,
     claimedAt: row.claimed_at,
   };

@@ -1,3 +1,4 @@
+import type { MailContent } from '../channels/index.ts';
 import type { MessageStatus } from '../core/db/index.ts';
 import type { Origin } from '../core/http/index.ts';
 
@@ -10,15 +11,22 @@ export interface Draft {
   /** queue: to be sent. record: another system sent or received it. receive: a carrier hands it to us. */
   act: 'queue' | 'record' | 'receive';
   channel: string;
-  direction: 'inbound' | 'outbound';
+  /** internal: a note. */
+  direction: 'inbound' | 'outbound' | 'internal';
   clientId?: number;
   /** The client's address, as the caller wrote it. */
   clientAddress?: string;
+  /** What the caller named it by, where that is not what `act` says: faults name this field. */
+  clientField?: 'from' | 'to';
   /** The business's own address: chosen when left out on a queued message. */
   ownAddress?: string;
   locationId?: number;
   content: string;
   subject?: string;
+  /** What a mail has besides; read by the channel's own rules before it comes here. */
+  mail?: MailContent;
+  /** A machine's answer (out of office): nobody waits for a reply to it. */
+  autoReply?: boolean;
   mediaUrls: string[];
   sentBy?: number;
   senderType?: 'staff' | 'client' | 'system' | 'automation';
@@ -30,6 +38,8 @@ export interface Draft {
   providerMessageId?: string;
   status?: MessageStatus;
   occurredAt?: Date;
+  /** The conversation's last message as the writer saw it: any other stops the draft. */
+  expectedLastMessageId?: string;
   requestId: string | null;
   by: Origin;
 }

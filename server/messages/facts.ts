@@ -1,12 +1,14 @@
 import { sql } from 'kysely';
+import { addressKindOf } from '../clients/index.ts';
 import { type Refusal, readEmail, readPhone, readSenderAddress } from '../core/addresses.ts';
-import type { AddressKind, MessageStatus, Tx } from '../core/db/index.ts';
+import type { MessageStatus, Tx } from '../core/db/index.ts';
 import { Fault, notFound } from '../core/fault.ts';
 import type { Draft } from './draft.ts';
 
 /** The business's row as far as a message needs it. */
 export interface BusinessFacts {
   business_id: number;
+  name: string;
   country: string;
   time_zone: string;
 }
@@ -15,12 +17,6 @@ export interface SenderFacts {
   address: string;
   provider: string;
   location_id: number | null;
-}
-
-/** Which kind of address a channel's client is known by. */
-export function addressKindOf(channel: string): AddressKind {
-  if (channel === 'sms' || channel === 'voice' || channel === 'whatsapp') return 'phone';
-  return channel === 'email' ? 'email' : 'other';
 }
 
 /**
@@ -58,7 +54,7 @@ export function readClientAddress(
 export async function readBusinesses(tx: Tx, ids: number[]): Promise<Map<number, BusinessFacts>> {
   const rows = await tx
     .selectFrom('businesses')
-    .select(['business_id', 'country', 'time_zone'])
+    .select(['business_id', 'name', 'country', 'time_zone'])
     .where('business_id', 'in', [...new Set(ids)])
     .execute();
   return new Map(rows.map((row) => [row.business_id, row]));

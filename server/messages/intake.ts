@@ -92,6 +92,7 @@ async function writeBatch(
     now,
     queue,
     fresh.map(({ draft }) => draft),
+    secrets,
   );
   const settled = new Map<string, Settled>();
   const refused: RequestKey[] = [];

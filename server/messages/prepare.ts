@@ -1,13 +1,21 @@
-import { type ConsentVerdict, consentVerdicts, resolveClients } from '../clients/index.ts';
+import {
+  addressKindOf,
+  type ConsentVerdict,
+  consentVerdicts,
+  resolveClients,
+  type SharedAddress,
+  unknownClient,
+} from '../clients/index.ts';
 import { conversationOf, type LockedConversation, openConversations } from '../conversations/index.ts';
 import { readSenderAddress } from '../core/addresses.ts';
 import type { Tx } from '../core/db/index.ts';
 import { Fault, invalidFields, notFound } from '../core/fault.ts';
 import { newId } from '../core/ids.ts';
-import { checkDraft, type Decision, decide } from './decide.ts';
+import type { Secrets } from '../core/secrets.ts';
+import { checkDraft, type Decision, decide, mayBeKeyword } from './decide.ts';
 import type { Draft, Written } from './draft.ts';
+import { nothingWasMissed } from './expected-last-message.ts';
 import {
-  addressKindOf,
   checkReferences,
   chooseSenders,
   findKnown,
@@ -16,6 +24,7 @@ import {
   readCarrierSender,
   readClientAddress,
 } from './facts.ts';
+import { clientTimeZones, type HoursVerdict, hasQuietHours, hoursVerdict } from './hours.ts';
 
 /** A draft with all that its rules need to know, and what they decided. */
 export interface Prepared {
@@ -31,6 +40,8 @@ export interface Prepared {
   provider: string | null;
   conversation: LockedConversation;
   decision: Decision;
+  /** It came from an address of several people, and does not say from whom. */
+  shared: SharedAddress | null;
 }
 
 /** A draft of a message that is there already. */
@@ -50,15 +61,22 @@ interface Work {
   clientId?: number;
   clientCreated?: boolean;
   verdict?: ConsentVerdict;
+  shared?: SharedAddress | null;
   conversation?: LockedConversation;
   known?: Written;
+  hours?: HoursVerdict;
 }
 
 /**
  * Gathers the facts for many drafts, each kind with one statement for all, and lets the rules
  * decide. What is wrong with a draft is its own answer and leaves the others alone.
  */
-export async function prepare(tx: Tx, now: Date, drafts: Draft[]): Promise<(Prepared | Known | Fault)[]> {
+export async function prepare(
+  tx: Tx,
+  now: Date,
+  drafts: Draft[],
+  secrets: Secrets,
+): Promise<(Prepared | Known | Fault)[]> {
   const works: Work[] = drafts.map((draft) => ({ draft }));
   for (const stage of [
     readDrafts,
@@ -67,10 +85,11 @@ export async function prepare(tx: Tx, now: Date, drafts: Draft[]): Promise<(Prep
     findSenders,
     findClients,
     findVerdicts,
+    findHours,
     findConversations,
   ]) {
     const alive = works.filter((work) => !work.fault && !work.known);
-    if (alive.length > 0) await stage(tx, alive, now);
+    if (alive.length > 0) await stage(tx, alive, now, secrets);
   }
   return works.map((work) => work.fault ?? (work.known ? { known: work.known } : finish(work, now)));
 }
@@ -88,14 +107,17 @@ async function readDrafts(tx: Tx, works: Work[], now: Date): Promise<void> {
       const { faults, ...counted } = checkDraft(draft, now);
       work.counted = counted;
       // `to` names the client on whatever the API takes; a carrier's inbound message has them as `from`.
-      const [clientField, ownField] = draft.act === 'receive' ? ['from', 'to'] : ['to', 'from'];
+      const clientIsFrom = draft.clientField ? draft.clientField === 'from' : draft.act === 'receive';
+      const [clientField, ownField] = clientIsFrom ? ['from', 'to'] : ['to', 'from'];
       if (draft.clientAddress !== undefined) {
         const readAddress = draft.act === 'receive' ? readCarrierSender : readClientAddress;
         const client = readAddress(draft.channel, draft.clientAddress, business.country);
         if (client.ok) work.clientAddress = client.address;
         else faults.push({ path: clientField, message: client.message, code: 'invalid_format' });
       }
-      if (draft.ownAddress !== undefined) {
+      if (draft.ownAddress !== undefined && addressKindOf(draft.channel) === 'other') {
+        work.ownAddress = draft.ownAddress.trim();
+      } else if (draft.ownAddress !== undefined) {
         const own = readSenderAddress(draft.channel, draft.ownAddress, business.country);
         if (own.ok) work.ownAddress = own.address;
         else faults.push({ path: ownField, message: own.message, code: 'invalid_format' });
@@ -166,7 +188,7 @@ async function findClients(tx: Tx, works: Work[], now: Date): Promise<void> {
   for (const [at, work] of works.entries()) {
     const client = clients[at]!;
     if (!client.found) {
-      work.fault = notFound('client', 'Send `to` as well to make the client, or upsert the client first.');
+      work.fault = unknownClient(client, 'Send `to` as well to make the client, or upsert the client first.');
     } else if (work.draft.act === 'queue' && client.address === null) {
       const detail = `The client has no address for ${work.draft.channel}. Send it as \`to\`.`;
       work.fault = new Fault('no_address', detail, {
@@ -176,12 +198,13 @@ async function findClients(tx: Tx, works: Work[], now: Date): Promise<void> {
       work.clientId = client.clientId;
       work.clientCreated = client.created;
       work.clientAddress = client.address ?? undefined;
+      work.shared = work.draft.direction === 'inbound' ? client.shared : null;
     }
   }
 }
 
-async function findVerdicts(tx: Tx, works: Work[]): Promise<void> {
-  const sending = works.filter(({ draft }) => draft.act === 'queue');
+async function findVerdicts(tx: Tx, works: Work[], _now: Date, secrets: Secrets): Promise<void> {
+  const sending = works.filter(({ draft }) => draft.act === 'queue' || mayBeKeyword(draft));
   const verdicts = await consentVerdicts(
     tx,
     sending.map(({ draft, clientAddress }) => ({
@@ -190,8 +213,27 @@ async function findVerdicts(tx: Tx, works: Work[]): Promise<void> {
       address: clientAddress!,
       category: draft.category ?? 'transactional',
     })),
+    secrets,
   );
   for (const [at, work] of sending.entries()) work.verdict = verdicts[at];
+}
+
+/** Asked of what quiet hours are for, at the moment that it would go. */
+async function findHours(tx: Tx, works: Work[], now: Date): Promise<void> {
+  const asked = works.filter(({ draft }) => draft.act === 'queue' && hasQuietHours(draft));
+  const zones = await clientTimeZones(
+    tx,
+    asked.map(({ draft, clientId, locationId }) => ({
+      businessId: draft.businessId,
+      clientId: clientId!,
+      locationId: draft.locationId ?? locationId ?? null,
+    })),
+  );
+  for (const [at, work] of asked.entries()) {
+    const { sendAt } = work.draft;
+    const due = sendAt && sendAt > now ? sendAt : now;
+    work.hours = hoursVerdict({ category: 'marketing', timeZone: zones[at]!, at: due });
+  }
 }
 
 async function findConversations(tx: Tx, works: Work[], now: Date): Promise<void> {
@@ -206,6 +248,7 @@ async function findConversations(tx: Tx, works: Work[], now: Date): Promise<void
     { orLatestClosed: true },
   );
   for (const work of works) work.conversation = conversationOf(found, work.draft.businessId, work.clientId!);
+  await nothingWasMissed(tx, works);
 }
 
 function finish(work: Work, now: Date): Prepared {
@@ -220,6 +263,7 @@ function finish(work: Work, now: Date): Prepared {
     ownAddress: work.ownAddress ?? null,
     provider: work.provider ?? null,
     conversation: work.conversation!,
-    decision: decide(work.draft, work.verdict ?? null, now),
+    decision: decide(work.draft, work.verdict ?? null, work.hours ?? null, now),
+    shared: work.shared ?? null,
   };
 }

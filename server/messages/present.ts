@@ -1,5 +1,5 @@
 import type { Message } from '../../contract/index.ts';
-import { explainFailure } from '../channels/index.ts';
+import { displayHtmlOf, explainFailure } from '../channels/index.ts';
 import type { MessageRow } from './queries.ts';
 import { isFailure } from './status.ts';
 
@@ -18,9 +18,14 @@ export function presentMessage(row: MessageRow): Message {
     status: row.status,
     content: row.content,
     subject: row.subject,
+    html: displayHtmlOf(row),
     media_urls: row.media_urls,
+    attachments: row.attachments,
     from: row.from_address,
     to: row.to_address,
+    cc: row.cc,
+    bcc: row.bcc,
+    reply_to: row.reply_to,
     sent_by: row.sent_by,
     sender_type: row.sender_type,
     category: row.category,
@@ -37,6 +42,7 @@ export function presentMessage(row: MessageRow): Message {
     advice: why?.advice ?? null,
     attempts: row.attempts,
     unread: row.unread,
+    auto_reply: row.auto_reply,
     external_ref: row.external_ref,
     metadata: row.metadata,
     request_id: row.request_id,
@@ -47,5 +53,9 @@ export function presentMessage(row: MessageRow): Message {
     delivered_at: iso(row.delivered_at),
     read_at: iso(row.read_at),
     failed_at: iso(row.failed_at),
+    opened_at: iso(row.opened_at),
+    clicked_at: iso(row.clicked_at),
+    complained_at: iso(row.complained_at),
+    unsubscribed_at: iso(row.unsubscribed_at),
   };
 }

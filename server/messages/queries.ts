@@ -1,8 +1,36 @@
-import type { Selectable } from 'kysely';
-import { sql } from 'kysely';
+import { type Selectable, sql } from 'kysely';
 import type { Db, Tables, Tx } from '../core/db/index.ts';
+import { notFound } from '../core/fault.ts';
 
 export type MessageRow = Selectable<Tables['messages']>;
+
+/** One message of the business. */
+export async function messageFor(db: Db | Tx, businessId: number, messageId: string): Promise<MessageRow> {
+  const row = await db
+    .selectFrom('messages')
+    .selectAll()
+    .where('business_id', '=', businessId)
+    .where('message_id', '=', messageId)
+    .executeTakeFirst();
+  if (!row) throw notFound('message');
+  return row;
+}
+
+/** Those of the messages that the business has, by their ids. */
+export async function messagesById(
+  db: Db | Tx,
+  businessId: number,
+  messageIds: string[],
+): Promise<Map<string, MessageRow>> {
+  if (messageIds.length === 0) return new Map();
+  const rows = await db
+    .selectFrom('messages')
+    .selectAll()
+    .where('business_id', '=', businessId)
+    .where('message_id', 'in', messageIds)
+    .execute();
+  return new Map(rows.map((row) => [row.message_id, row]));
+}
 
 export interface MessageFilters {
   channel?: string;
@@ -58,9 +86,10 @@ export async function listMessages(
 export async function findMessageId(
   tx: Tx,
   businessId: number,
-  named: { messageId?: string; provider?: string; providerMessageId?: string },
+  named: { messageId?: string; provider?: string; providerMessageId?: string; channel?: string },
 ): Promise<string | null> {
   let query = tx.selectFrom('messages').select('message_id').where('business_id', '=', businessId);
+  if (named.channel !== undefined) query = query.where('channel', '=', named.channel);
   query =
     named.messageId !== undefined
       ? query.where('message_id', '=', named.messageId)

@@ -51,6 +51,7 @@ interface LockedMessage {
   provider_message_id: string | null;
   to_address: string | null;
   attempts: number;
+  superseded_attempts: number;
   occurred_at: Date;
 }
 
@@ -169,6 +170,7 @@ async function lockMessages(tx: Tx, reports: Report[]): Promise<Map<string, Lock
       'provider_message_id',
       'to_address',
       'attempts',
+      'superseded_attempts',
       'occurred_at',
     ])
     .where(idsAre(reports))
@@ -181,13 +183,15 @@ async function lockMessages(tx: Tx, reports: Report[]): Promise<Map<string, Lock
 
 /** A report about an attempt that a retry has replaced. */
 function isSuperseded(report: Report, message: LockedMessage): boolean {
-  if (report.attemptNo !== undefined) return report.attemptNo < message.attempts;
-  return (
+  if (report.attemptNo !== undefined)
+    return report.attemptNo < message.attempts || report.attemptNo <= message.superseded_attempts;
+  const named =
     report.providerMessageId !== null &&
     message.provider_message_id !== null &&
-    report.provider === message.provider &&
-    report.providerMessageId !== message.provider_message_id
-  );
+    report.provider === message.provider;
+  if (!named) return false;
+  const retryWaits = message.superseded_attempts > 0 && message.attempts <= message.superseded_attempts;
+  return report.providerMessageId !== message.provider_message_id || retryWaits;
 }
 
 /** What changes in a message's row; null leaves a column as it is. */

@@ -1,10 +1,8 @@
 import { businessFor } from '../businesses/index.ts';
 import { conversationFor } from '../conversations/index.ts';
-import { Fault, invalid, notFound } from '../core/fault.ts';
 import {
   answer,
   type Binding,
-  type Caller,
   type Cursors,
   type OwnCall,
   own,
@@ -13,11 +11,14 @@ import {
   write,
 } from '../core/http/index.ts';
 import { addNote } from './add-note.ts';
+import { authorOf } from './author.ts';
 import type { Draft, Written } from './draft.ts';
 import type { Intake, Submission } from './intake.ts';
+import { markMessagesRead } from './mark-read.ts';
 import { presentMessage } from './present.ts';
-import { findMessageId, listMessages, type MessageFilters } from './queries.ts';
-import { applyReports } from './report.ts';
+import { listMessages, type MessageFilters } from './queries.ts';
+import { timeOf } from './times.ts';
+import { updateStatus } from './update-status.ts';
 
 export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Binding[] {
   const { intake, cursors } = options;
@@ -31,7 +32,8 @@ export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Bi
         clientAddress: body.to,
         ownAddress: body.from,
         category: body.category,
-        sendAt: body.send_at === undefined ? undefined : new Date(body.send_at),
+        sendAt: timeOf('send_at', body.send_at),
+        expectedLastMessageId: body.expected_last_message_id,
       });
       const { answer: kept, replayed } = await intake.submit(submission);
       return { ...kept, replayed } as never;
@@ -48,63 +50,21 @@ export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Bi
         provider: body.provider,
         providerMessageId: body.provider_message_id,
         status: body.status,
-        occurredAt: body.occurred_at === undefined ? undefined : new Date(body.occurred_at),
+        occurredAt: timeOf('occurred_at', body.occurred_at),
       });
       const { answer: kept, replayed } = await intake.submit(submission);
       return { ...kept, replayed } as never;
     }),
 
-    write('updateSmsStatus', async (tx, { body, businessId, now, origin }) => {
-      const named = {
-        messageId: body.message_id,
-        provider: body.provider,
-        providerMessageId: body.provider_message_id,
-      };
-      if (
-        named.messageId === undefined &&
-        (named.provider === undefined || named.providerMessageId === undefined)
-      ) {
-        throw new Fault(
-          'invalid_parameters',
-          'Name the message: message_id, or provider and provider_message_id.',
-          {
-            errors: [
-              {
-                path: 'message_id',
-                message: 'is required (or provider and provider_message_id)',
-                code: 'required',
-              },
-            ],
-          },
-        );
-      }
-      const messageId = await findMessageId(tx, businessId, named);
-      if (!messageId) throw notFound('message');
-      if (named.provider !== undefined && named.providerMessageId !== undefined) {
-        const byCarrier = await findMessageId(tx, businessId, { ...named, messageId: undefined });
-        if (byCarrier !== null && byCarrier !== messageId)
-          throw invalid('provider_message_id', 'names another message than message_id', 'conflict');
-      }
-      const [reported] = await applyReports(tx, now, [
-        {
-          businessId,
-          messageId,
-          source: 'api',
-          status: body.status,
-          provider: body.provider ?? null,
-          providerMessageId: body.provider_message_id ?? null,
-          providerStatus: null,
-          errorCode: body.error_code ?? null,
-          errorMessage: body.error_message ?? null,
-          occurredAt: body.occurred_at === undefined ? null : new Date(body.occurred_at),
-          by: origin,
-        },
-      ]);
-      return answer(200, { message_id: messageId, status: reported!.status, applied: reported!.applied });
-    }),
+    write('updateSmsStatus', (tx, call) => updateStatus(tx, call)),
 
     read('listMessages', async (db, { businessId, params, query }) => {
-      await conversationFor(db, businessId, params.client_id, params.conversation_id);
+      const { conversation_id: conversationId } = await conversationFor(
+        db,
+        businessId,
+        params.client_id,
+        params.conversation_id,
+      );
       const { cursor, limit = 25, order = 'newest', ...named } = query;
       const filters: MessageFilters = {
         channel: named.channel,
@@ -113,14 +73,14 @@ export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Bi
         senderType: named.sender_type,
         sentBy: named.sent_by,
         unread: named.unread,
-        since: named.since === undefined ? undefined : new Date(named.since),
-        until: named.until === undefined ? undefined : new Date(named.until),
+        since: timeOf('since', named.since),
+        until: timeOf('until', named.until),
         text: named.text,
       };
-      const about = ['listMessages', businessId, params.conversation_id, order, filters];
+      const about = ['listMessages', businessId, conversationId, order, filters];
       const place = cursor === undefined ? null : cursors.decode(about, cursor);
       const after = place && { at: String(place[0]), messageId: String(place[1]) };
-      const rows = await listMessages(db, businessId, params.conversation_id, filters, order, limit, after);
+      const rows = await listMessages(db, businessId, conversationId, filters, order, limit, after);
       const page = pageOf(
         rows,
         limit,
@@ -134,9 +94,25 @@ export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Bi
       });
     }),
 
+    write('markMessagesRead', async (tx, { businessId, params, body, now, origin }) => {
+      const { updated, unreadCount } = await markMessagesRead(tx, now, {
+        businessId,
+        clientId: params.client_id,
+        conversationId: params.conversation_id,
+        read: body.read,
+        messageIds: body.message_ids,
+        upToMessageId: body.up_to_message_id,
+        channel: body.channel,
+        direction: body.direction,
+        before: body.before === undefined ? undefined : new Date(body.before),
+        by: origin,
+      });
+      return answer(200, { updated, unread_count: unreadCount });
+    }),
+
     write('addNote', async (tx, { businessId, params, body, caller, requestId, now, origin }) => {
       await businessFor(tx, businessId);
-      const messageId = await addNote(tx, now, {
+      const { messageId, conversationId } = await addNote(tx, now, {
         businessId,
         clientId: params.client_id,
         conversationId: params.conversation_id,
@@ -148,21 +124,11 @@ export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Bi
       return answer(200, {
         message: 'Note added',
         message_id: messageId,
-        // As every other answer writes it.
-        conversation_id: params.conversation_id.toLowerCase(),
+        conversation_id: conversationId,
         created_at: now.toISOString(),
       });
     }),
   ];
-}
-
-/** Whose words they are: a session writes as its own staff member, a key as whom it names. */
-function authorOf(caller: Caller, named: number | undefined): number | null {
-  if (caller.staffId === null) return named ?? null;
-  if (named !== undefined && named !== caller.staffId) {
-    throw invalid('sent_by', 'a session writes as its own staff member; leave it out');
-  }
-  return caller.staffId;
 }
 
 type TextCall = OwnCall<'queueSms'> | OwnCall<'recordSms'>;

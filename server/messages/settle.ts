@@ -3,7 +3,7 @@ import { explainFailure, retryDelayMs, type SendOutcome } from '../channels/inde
 import type { Tx } from '../core/db/index.ts';
 import type { Origin } from '../core/http/index.ts';
 import type { JobQueue } from '../core/queue/index.ts';
-import type { ClaimedMessage } from './claim.ts';
+import type { ClaimedMessage } from './mail-content.ts';
 import { sendMessageQueue, settleAttemptQueue } from './queues.ts';
 import { applyReports, type Report } from './report.ts';
 import { type TimelineEntry, writeTimeline } from './timeline.ts';

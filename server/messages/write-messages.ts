@@ -1,15 +1,25 @@
 import { sql } from 'kysely';
 import { type ConsentEntry, writeConsents } from '../clients/index.ts';
-import { noteMessage, reopen, saveConversations } from '../conversations/index.ts';
+import {
+  type AmbiguousMessage,
+  markAmbiguous,
+  noteMessage,
+  reopen,
+  saveConversations,
+} from '../conversations/index.ts';
 import type { Tx } from '../core/db/index.ts';
 import { type EventType, type NewEvent, recordEvents } from '../core/events/index.ts';
 import { Fault } from '../core/fault.ts';
 import type { JobQueue } from '../core/queue/index.ts';
+import type { Secrets } from '../core/secrets.ts';
 import type { Draft, Written } from './draft.ts';
 import { findKnown } from './facts.ts';
+import { helpReplies, warnOfCancellations } from './keyword-follow-up.ts';
+import { mailColumns, writeAttachments } from './mail-content.ts';
 import { type Known, type Prepared, prepare } from './prepare.ts';
 import { sendMessageQueue } from './queues.ts';
 import { writeTimeline } from './timeline.ts';
+import { type Searchable, writeWords } from './words.ts';
 
 /**
  * Writes many messages, of any businesses, in the caller's transaction: clients, consent,
@@ -23,14 +33,18 @@ export async function writeMessages(
   now: Date,
   queue: JobQueue,
   drafts: Draft[],
+  secrets: Secrets,
 ): Promise<(Written | Fault)[]> {
-  const prepared = await prepare(tx, now, drafts);
+  const prepared = await prepare(tx, now, drafts, secrets);
   const ready = prepared.filter((one): one is Prepared => 'draft' in one);
   if (ready.length === 0) return prepared.map(answerOf);
 
   const duplicates = await insertMessages(tx, now, ready);
   const fresh = ready.filter((one) => !duplicates.has(one));
+  await writeAttachments(tx, now, fresh);
+  await writeWords(tx, fresh.map(searchable));
   const events = fresh.flatMap(changeConversation);
+  events.push(...(await warnOfCancellations(tx, now, fresh)));
   await writeConsents(tx, now, fresh.flatMap(consentEntries));
   await writeTimeline(
     tx,
@@ -40,6 +54,7 @@ export async function writeMessages(
       ...firstTimelineEntry(one, now),
     })),
   );
+  await markAmbiguous(tx, fresh.flatMap(ambiguityOf));
   await saveConversations(tx, now, [...new Set(fresh.map((one) => one.conversation))]);
   await markSeen(tx, fresh);
   await queue.insert(
@@ -55,6 +70,9 @@ export async function writeMessages(
       })),
   );
   await recordEvents(tx, now, events);
+  // Answers that the carrier leaves to us; through the same rules as any message.
+  const replies = await helpReplies(tx, now, fresh);
+  if (replies.length > 0) await writeMessages(tx, now, queue, replies, secrets);
   return prepared.map((one) => ('draft' in one ? (duplicates.get(one) ?? writtenOf(one)) : answerOf(one)));
 }
 
@@ -98,6 +116,18 @@ async function insertMessages(tx: Tx, now: Date, all: Prepared[]): Promise<Map<P
   );
 }
 
+function searchable({ draft, ...one }: Prepared): Searchable {
+  return {
+    businessId: draft.businessId,
+    messageId: one.messageId,
+    occurredAt: one.occurredAt,
+    channel: draft.channel,
+    direction: draft.direction,
+    subject: draft.subject ?? null,
+    content: draft.content,
+  };
+}
+
 function messageRow(one: Prepared, now: Date) {
   const { draft, decision } = one;
   const inbound = draft.direction === 'inbound';
@@ -116,7 +146,7 @@ function messageRow(one: Prepared, now: Date) {
     to_address: inbound ? one.ownAddress : one.clientAddress,
     sent_by: draft.sentBy ?? null,
     sender_type: senderTypeOf(draft),
-    category: inbound ? null : (draft.category ?? ('transactional' as const)),
+    category: draft.direction !== 'outbound' ? null : (draft.category ?? ('transactional' as const)),
     location_id: draft.locationId ?? one.conversation.location_id,
     segments: draft.channel === 'sms' ? one.segments : null,
     encoding: draft.channel === 'sms' ? one.encoding : null,
@@ -127,9 +157,11 @@ function messageRow(one: Prepared, now: Date) {
     external_ref: draft.externalRef ? JSON.stringify(draft.externalRef) : null,
     metadata: JSON.stringify(draft.metadata),
     request_id: draft.requestId,
-    send_at: draft.sendAt ?? null,
+    send_at: decision.sendAt ?? draft.sendAt ?? null,
     occurred_at: one.occurredAt,
     created_at: now,
+    ...mailColumns(draft.mail),
+    auto_reply: draft.autoReply ?? false,
     ...timesOf(decision.status, one.occurredAt),
   };
 }
@@ -147,6 +179,7 @@ function timesOf(status: Written['status'], at: Date) {
 export function senderTypeOf(draft: Draft): 'staff' | 'client' | 'system' | 'automation' {
   if (draft.senderType) return draft.senderType;
   if (draft.direction === 'inbound') return 'client';
+  if (draft.direction === 'internal') return 'staff';
   return draft.sentBy === undefined ? 'system' : 'staff';
 }
 
@@ -160,6 +193,7 @@ function changeConversation(one: Prepared): NewEvent[] {
     channel: draft.channel,
     direction: draft.direction,
     status: decision.status,
+    ...(draft.direction === 'internal' && { sent_by: draft.sentBy ?? null }),
   };
   const event = (type: EventType, data: Record<string, unknown>): NewEvent => ({
     businessId: draft.businessId,
@@ -189,9 +223,10 @@ function changeConversation(one: Prepared): NewEvent[] {
     senderType: senderTypeOf(draft),
     occurredAt: one.occurredAt,
     unread: decision.unread,
+    autoReply: draft.autoReply,
   });
   events.push(event(eventTypeOf(one), about));
-  if (draft.direction === 'inbound' && decision.unread) {
+  if (draft.direction === 'inbound' && decision.unread && !draft.autoReply) {
     const reopened = reopen(conversation, draft.by, 'message.received');
     if (reopened) events.push(reopened);
   }
@@ -209,7 +244,21 @@ function changeConversation(one: Prepared): NewEvent[] {
   return events;
 }
 
+function ambiguityOf(one: Prepared): AmbiguousMessage[] {
+  if (!one.shared) return [];
+  return [
+    {
+      businessId: one.draft.businessId,
+      conversationId: one.conversation.conversation_id,
+      messageId: one.messageId,
+      at: one.occurredAt,
+      ...one.shared,
+    },
+  ];
+}
+
 function eventTypeOf(one: Prepared): EventType {
+  if (one.draft.direction === 'internal') return 'note.added';
   if (one.draft.direction === 'inbound') return 'message.received';
   if (one.draft.act === 'record') return 'message.recorded';
   return `message.${one.decision.status as 'scheduled' | 'queued' | 'suppressed'}`;
@@ -253,7 +302,7 @@ function firstTimelineEntry(one: Prepared, at: Date) {
 /** When each client was last heard from. */
 async function markSeen(tx: Tx, all: Prepared[]): Promise<void> {
   const seen = all
-    .filter((one) => one.draft.direction === 'inbound')
+    .filter((one) => one.draft.direction === 'inbound' && !one.draft.autoReply)
     .map((one) => ({ b: one.draft.businessId, c: one.clientId, at: one.occurredAt }));
   if (seen.length === 0) return;
   await sql`

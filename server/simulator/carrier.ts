@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
-import type { Carrier, OutgoingMessage, SendOutcome } from '../channels/index.ts';
+import { createHash, randomBytes } from 'node:crypto';
+import type { Carrier, OutgoingMail, OutgoingMessage, SendOutcome } from '../channels/index.ts';
 import type { Clock } from '../core/clock.ts';
 import { type Db, inTransaction, type Tx } from '../core/db/index.ts';
 import type { JobQueue, QueueDefinition } from '../core/queue/index.ts';
@@ -35,6 +35,7 @@ export function createSimulator(options: { db: Db; queue: JobQueue; clock: Clock
 
   async function accept(message: OutgoingMessage, callbacks: PlannedCallback[]): Promise<SendOutcome> {
     const providerMessageId = newSid(message.channel);
+    const mail = message.mail && JSON.stringify(await witness(message, message.mail));
     await inTransaction(db, async (tx) => {
       await tx
         .insertInto('simulator_messages')
@@ -47,6 +48,7 @@ export function createSimulator(options: { db: Db; queue: JobQueue; clock: Clock
           to_address: message.to,
           content: message.content,
           accepted_at: new Date(clock.now()),
+          mail,
         })
         .execute();
       await owe(tx, message, providerMessageId, callbacks);
@@ -143,6 +145,16 @@ export function createSimulator(options: { db: Db; queue: JobQueue; clock: Clock
 
     verify: () => Promise.resolve(null),
   };
+}
+
+/** All that it was handed of a mail: who would get it, under which headers, with which files. */
+async function witness(message: OutgoingMessage, mail: OutgoingMail): Promise<Record<string, unknown>> {
+  const attachments = [];
+  for (const { read, ...file } of mail.attachments) {
+    const content = await read();
+    attachments.push({ ...file, sha256: createHash('sha256').update(content).digest('hex') });
+  }
+  return { ...mail, subject: message.subject, attachments };
 }
 
 /** The request hangs until the caller gives up. */

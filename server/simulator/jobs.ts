@@ -38,6 +38,7 @@ export function simulatorJobs(events: CarrierEvents): JobHandler<never>[] {
           content: callback.autoReply.content,
           subject: callback.autoReply.subject,
           mediaUrls: [],
+          autoReply: true,
           requestId: null,
         });
       }

@@ -1,3 +1,4 @@
+import { receiveMail } from '../channels/index.ts';
 import { Fault, notFound } from '../core/fault.ts';
 import { type Binding, own } from '../core/http/index.ts';
 import type { Intake } from '../messages/index.ts';
@@ -11,12 +12,17 @@ export function simulatorRoutes(options: { intake: Intake; enabled: boolean }): 
       const { body, businessId, requestId } = call;
       const mediaUrls = body.media_urls ?? [];
       const content = body.content ?? '';
-      if (content === '' && mediaUrls.length === 0 && body.channel !== 'voice') {
+      const isEmpty = content === '' && mediaUrls.length === 0 && body.html === undefined;
+      if (isEmpty && body.channel !== 'voice') {
         throw new Fault('invalid_parameters', 'content: must not be empty without media_urls', {
           errors: [{ path: 'content', message: 'must not be empty without media_urls', code: 'too_short' }],
         });
       }
       const channel = body.channel ?? 'sms';
+      const mail =
+        channel === 'email'
+          ? receiveMail({ subject: body.subject ?? null, text: content, html: body.html ?? null })
+          : null;
       const { answer, replayed } = await options.intake.submit({
         request: { businessId, requestId, operation: 'simulateInbound', fingerprint: call.fingerprint },
         draft: {
@@ -26,7 +32,9 @@ export function simulatorRoutes(options: { intake: Intake; enabled: boolean }): 
           direction: 'inbound',
           clientAddress: body.from,
           ownAddress: body.to,
-          content,
+          content: mail?.content ?? content,
+          subject: (mail ? mail.subject : body.subject) ?? undefined,
+          mail: mail?.mail,
           mediaUrls,
           metadata: {},
           provider: 'simulator',

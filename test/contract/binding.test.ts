@@ -21,6 +21,7 @@ beforeAll(async () => {
   bindings = allRoutes({
     database,
     queue,
+    clock: systemClock,
     secrets,
     cursors: createCursors(secrets),
     intake: createIntake({ db, queue, clock: systemClock, secrets, lanes: 1 }),

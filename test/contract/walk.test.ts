@@ -13,6 +13,7 @@ import {
 import { dumpBusiness } from '../support/dump.ts';
 import { expectProblem } from '../support/expect-problem.ts';
 import { type Answer, type Client, clientOf, type RunningOmega, startOmega } from '../support/omega.ts';
+import { readyFor } from '../support/ready.ts';
 import { businessWithThings } from '../support/things.ts';
 
 const scopes: readonly Scope[] = ['read', 'send', 'manage'];
@@ -34,11 +35,19 @@ const callerFor = (row: Operation): Client => (row.auth === 'platform' ? omega.p
 function send(
   row: Operation,
   client: Client,
-  change: { headers?: Record<string, string>; path?: (path: string) => string; body?: unknown } = {},
+  change: {
+    headers?: Record<string, string>;
+    path?: (path: string) => string;
+    body?: unknown;
+    about?: Things;
+  } = {},
 ): Promise<Answer> {
-  const { path, body } = wire(row, exampleRequest(row, things));
+  const { path, body, headers } = wire(row, exampleRequest(row, change.about ?? things));
   const to = change.path?.(path) ?? path;
-  return client.call(row.method, to, 'body' in change ? change.body : body, change.headers);
+  return client.call(row.method, to, 'body' in change ? change.body : body, {
+    ...headers,
+    ...change.headers,
+  });
 }
 
 describe('without valid credentials every operation that needs them is 401, and nothing changes', () => {
@@ -127,9 +136,13 @@ test.each(operations.filter(([, row]) => row.auth === 'public'))(
 );
 
 describe('the example works as it stands, with a slash at the end of the path or without', () => {
-  test.each(operations)('%s', async (_, row) => {
-    const plain = await send(row, callerFor(row));
-    const slashed = await send(row, callerFor(row), { path: (path) => path.replace(/(\?|$)/, '/$1') });
+  test.each(operations)('%s', async (id, row) => {
+    const ready = () => readyFor(id, { omega, api, things });
+    const plain = await send(row, callerFor(row), { about: await ready() });
+    const slashed = await send(row, callerFor(row), {
+      about: await ready(),
+      path: (path) => path.replace(/(\?|$)/, '/$1'),
+    });
     expect(Object.keys(row.output)).toContain(String(plain.status));
     expect(Object.keys(row.output)).toContain(String(slashed.status));
   });
@@ -196,6 +209,8 @@ describe('the example fits its schemas', () => {
     expect(example, 'every operation has an example').toBeDefined();
     for (const part of parts) {
       const schema = row.input[part];
+      // A stream's rows are read by the operation, and so is its example by the tests of it.
+      if (part === 'body' && row.bodyStream) continue;
       if (!schema) {
         expect(example?.[part], `${part} that the operation does not read`).toBeUndefined();
         continue;
@@ -215,7 +230,8 @@ describe('the example fits its schemas', () => {
 test('a method that a path does not have is 405 and tells which it has', async () => {
   for (const path of new Set(operations.map(([, row]) => row.path))) {
     const rows = operations.filter(([, row]) => row.path === path).map(([, row]) => row);
-    const answer = await api.call('DELETE', wire(rows[0]!, exampleRequest(rows[0]!, things)).path);
+    const none = ['PATCH', 'DELETE'].find((method) => !rows.some((row) => row.method === method))!;
+    const answer = await api.call(none, wire(rows[0]!, exampleRequest(rows[0]!, things)).path);
     expectProblem(answer, 405, 'method_not_allowed', path);
     expect(answer.headers.get('allow')?.split(', ').sort()).toEqual(rows.map((row) => row.method).sort());
   }

@@ -4,7 +4,7 @@ import { createLog } from '../../server/core/log.ts';
 import { claimMessages } from '../../server/messages/claim.ts';
 import { createCarrierEvents } from '../../server/messages/index.ts';
 import { settleAttempts } from '../../server/messages/settle.ts';
-import { type Client, type RunningOmega, startOmega } from '../support/omega.ts';
+import { type Client, type RunningOmega, startOmega, testSecrets } from '../support/omega.ts';
 
 /** An Omega that takes messages and sends none: the tests play its worker, step by step. */
 let omega: RunningOmega;
@@ -27,7 +27,7 @@ const leaseMs = 30_000;
 const now = () => new Date(omega.clock.now());
 const claim = (messageId: string, at = now()) =>
   inTransaction(omega.omega.database.db, (tx) =>
-    claimMessages(tx, at, omega.omega.queue, [{ businessId: 1001, messageId }], leaseMs),
+    claimMessages(tx, at, omega.omega.queue, [{ businessId: 1001, messageId }], leaseMs, testSecrets),
   );
 const settle = (
   messageId: string,
@@ -147,6 +147,7 @@ describe("carriers' events", () => {
       db: omega.omega.database.db,
       queue: omega.omega.queue,
       clock: omega.clock,
+      secrets: testSecrets,
       log: createLog({ level: 'silent', pretty: false }),
     });
   const inbound = (providerMessageId: string, from: string, content: string) => ({

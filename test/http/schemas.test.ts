@@ -26,8 +26,8 @@ beforeAll(async () => {
 afterAll(() => omega.close());
 
 function send(row: Operation, request: ContractRequest): Promise<Answer> {
-  const { path, body } = wire(row, request);
-  return (row.auth === 'platform' ? omega.platform : api).call(row.method, path, body);
+  const { path, body, headers } = wire(row, request);
+  return (row.auth === 'platform' ? omega.platform : api).call(row.method, path, body, headers);
 }
 
 const schemaOf = (row: Operation, part: 'query' | 'body') => row.input[part] as Schema | undefined;
@@ -138,8 +138,8 @@ describe('each field that is broken alone is 422 and named', () => {
         '[]',
         'urn:uuid:0198c2a4-7b1e-7c3a-9f57-2f4a1c9d0e11',
       ]) {
-        const { path, body } = wire(row, { ...own, params: { ...own.params, [name]: 'THE-ONE' } });
-        const answer = await api.call(row.method, path.replace('THE-ONE', value), body);
+        const { path, body, headers } = wire(row, { ...own, params: { ...own.params, [name]: 'THE-ONE' } });
+        const answer = await api.call(row.method, path.replace('THE-ONE', value), body, headers);
         expectProblem(answer, 422, 'invalid_parameters', `${name} ${value}`);
         expect(answer.body.errors.map((fault: { path: string }) => fault.path)).toContain(name);
       }

@@ -10,11 +10,17 @@ export const guarded = operations.filter(([, row]) => row.auth !== 'public');
 export interface Things {
   business_id: number;
   client_id: number;
+  /** To be merged into the other. */
+  other_client_id: number;
   staff_id: number;
   location_id: number;
   conversation_id: string;
   message_id: string;
+  /** The conversation's last message, notes left out. */
+  last_message_id: string;
   provider_message_id: string;
+  attachment_id: string;
+  import_id: string;
   session_id: string;
   token: string;
   /** The client's phone, and the business's own number. */
@@ -26,6 +32,7 @@ export interface Things {
 const thingOfField: Record<string, keyof Things> = {
   business_id: 'business_id',
   client_id: 'client_id',
+  merge_client_id: 'other_client_id',
   staff_id: 'staff_id',
   sent_by: 'staff_id',
   assignee: 'staff_id',
@@ -33,13 +40,27 @@ const thingOfField: Record<string, keyof Things> = {
   location_ids: 'location_id',
   conversation_id: 'conversation_id',
   message_id: 'message_id',
+  expected_last_message_id: 'last_message_id',
   provider_message_id: 'provider_message_id',
+  attachment_id: 'attachment_id',
+  import_id: 'import_id',
   session_id: 'session_id',
   token: 'token',
 };
 
+/** The same for a field that says more: `message_ids`, `up_to_message_id`, `merge_client_id`. */
+function thingNamedBy(name: string): keyof Things | undefined {
+  if (namesNothing.has(name)) return undefined;
+  const one = name.replace(/_ids$/, '_id');
+  return (
+    thingOfField[name] ??
+    thingOfField[one] ??
+    Object.entries(thingOfField).find(([field]) => one.endsWith(`_${field}`))?.[1]
+  );
+}
+
 /** Fields that end like an id and name nothing that a business has. */
-const namesNothing = new Set(['request_id']);
+const namesNothing = new Set(['request_id', 'item_id']);
 
 /** The addresses of the contract's examples. */
 const thingOfExample: Record<string, keyof Things> = { '+12025550123': 'phone', '+15005550006': 'sender' };
@@ -61,7 +82,7 @@ export function unknownIdFields(): string[] {
   return operations.flatMap(([id, row]) =>
     parts
       .flatMap((part) => propertiesOf(row, part))
-      .filter((name) => /_ids?$/.test(name) && !(name in thingOfField) && !namesNothing.has(name))
+      .filter((name) => /_ids?$/.test(name) && thingNamedBy(name) === undefined && !namesNothing.has(name))
       .map((name) => `${id}: ${name}`),
   );
 }
@@ -70,14 +91,14 @@ export function unknownIdFields(): string[] {
 export function exampleRequest(row: Operation, things: Things): ContractRequest {
   const { params = {}, query = {}, body } = row.example ?? {};
   const { request_id: _, ...fields } = (body ?? {}) as Record<string, unknown>;
-  return withThings({ params, query, body: body ? fields : undefined }, things);
+  return withThings({ params, query, body: body && !row.bodyStream ? fields : undefined }, things);
 }
 
 function withThings(request: ContractRequest, things: Things): ContractRequest {
   const fill = (fields: Record<string, unknown>): Record<string, unknown> =>
     Object.fromEntries(
       Object.entries(fields).map(([name, value]) => {
-        const thing = thingOfField[name] ?? thingOfExample[String(value)];
+        const thing = thingNamedBy(name) ?? thingOfExample[String(value)];
         if (thing === undefined) return [name, value];
         return [name, Array.isArray(value) ? [things[thing]] : things[thing]];
       }),
@@ -106,7 +127,7 @@ export function slotsOf(row: Operation, own: Things): Slot[] {
   return parts.flatMap((part) =>
     propertiesOf(row, part).flatMap((name): Slot[] => {
       const given = example[part]?.[name];
-      const thing = thingOfField[name] ?? exampleThing(row, part, name);
+      const thing = thingNamedBy(name) ?? exampleThing(row, part, name);
       if (thing === undefined) return [];
       const isList = name.endsWith('_ids');
       const put = (things: Things): ContractRequest => {
@@ -123,8 +144,11 @@ function exampleThing(row: Operation, part: (typeof parts)[number], name: string
   return thingOfExample[String(value)];
 }
 
-/** The path below the base path with its query, and the body, as they go over the wire. */
-export function wire(row: Operation, request: ContractRequest): { path: string; body: unknown } {
+/** The path below the base path with its query, and the body with its kind, as they go over the wire. */
+export function wire(
+  row: Operation,
+  request: ContractRequest,
+): { path: string; body: unknown; headers: Record<string, string> } {
   const path = row.path.replaceAll(/\{(\w+)\}/g, (_, name) =>
     encodeURIComponent(String(request.params[name])),
   );
@@ -133,6 +157,8 @@ export function wire(row: Operation, request: ContractRequest): { path: string; 
   const text = query.toString();
   return {
     path: text ? `${path}?${text}` : path,
-    body: row.method === 'GET' ? undefined : (request.body ?? {}),
+    // A stream is what its example shows: it names nothing that the schemas know.
+    body: row.method === 'GET' ? undefined : row.bodyStream ? row.example?.body : (request.body ?? {}),
+    headers: row.bodyStream ? { 'content-type': row.bodyStream[0]! } : {},
   };
 }

@@ -4,6 +4,7 @@ import { allScopes, createKey } from '../../server/access/index.ts';
 import type { DatabaseTarget } from '../../server/core/db/index.ts';
 import { defaultLimits, type Limits } from '../../server/core/http/index.ts';
 import { createLog } from '../../server/core/log.ts';
+import { createSecrets } from '../../server/core/secrets.ts';
 import { createOmega, type Omega } from '../../server/omega.ts';
 import type { OnboardingPlan } from './lotus.ts';
 import { lotus } from './lotus.ts';
@@ -61,6 +62,7 @@ export interface StartOptions {
 }
 
 export const testSecret = 'a secret for tests, of more than 32 bytes';
+export const testSecrets = createSecrets(testSecret);
 
 /** Starts Omega on PGlite in memory (or the database given), listening on loopback. Answers are checked against their schemas. */
 export async function startOmega(options: StartOptions = {}): Promise<RunningOmega> {

@@ -3,7 +3,7 @@ import type { Client, RunningOmega } from './omega.ts';
 
 /**
  * A business with one of everything that the API can name: staff, location, sender, client, conversation,
- * a recorded message, a session. Ids differ between businesses, so none is by chance the other's.
+ * a recorded mail with a file, an import, a session. Ids differ between businesses, so none is by chance the other's.
  */
 export async function businessWithThings(
   omega: RunningOmega,
@@ -17,29 +17,54 @@ export async function businessWithThings(
     business_id: businessId,
     locations: [{ location_id: locationId, name: 'Main' }],
     staffs: [{ staff_id: staffId, name: 'Mia Chen', role: 'manager' }],
-    senders: [{ channel: 'sms', address: sender, provider: 'simulator', location_id: locationId }],
+    senders: [
+      { channel: 'sms', address: sender, provider: 'simulator', location_id: locationId },
+      { channel: 'email', address: `hello@${businessId}.example`, provider: 'simulator' },
+    ],
   });
   const session = await api.post('/authentication/token', { staff_id: staffId });
   const provider_message_id = `SM-of-${businessId}`;
-  const recorded = await api.post('/sms/record', {
+  await api.post('/sms/record', {
     client_id: clientId,
     to: phone,
     content: 'Hello',
     direction: 'outbound',
+    request_id: 'reminder-8841',
+  });
+  const recorded = await api.post('/email/record', {
+    client_id: clientId,
+    to: `ana@${businessId}.example`,
+    subject: 'Hello',
+    text: 'Hello',
+    attachments: [{ filename: 'hello.txt', content_type: 'text/plain', content: 'aGVsbG8=' }],
+    direction: 'outbound',
     provider: 'twilio',
     provider_message_id,
   });
+  const imported = await api.call(
+    'POST',
+    `/businesses/${businessId}/clients/import`,
+    `{"client_id":${clientId + 1},"name":"Ana Lima"}\n`,
+    { 'content-type': 'application/x-ndjson' },
+  );
+  const { body: page } = await api.get(
+    `/businesses/${businessId}/clients/${clientId}/conversations/${recorded.body.conversation_id}/messages?channel=email`,
+  );
   return {
     api,
     key,
     things: {
       business_id: businessId,
       client_id: clientId,
+      other_client_id: clientId + 1,
       staff_id: staffId,
       location_id: locationId,
       conversation_id: recorded.body.conversation_id,
       message_id: recorded.body.message_id,
+      last_message_id: recorded.body.message_id,
       provider_message_id,
+      attachment_id: page.data[0].attachments[0].attachment_id,
+      import_id: imported.body.import_id,
       session_id: session.body.session_id,
       token: session.body.token,
       phone,

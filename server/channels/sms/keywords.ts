@@ -73,3 +73,19 @@ function characterAt(content: string, index: number): string {
   const from = isLow && index > 0 ? index - 1 : index;
   return String.fromCodePoint(content.codePointAt(from)!);
 }
+
+/**
+ * Keywords that a carrier answers by itself: a second answer of ours would cost, confuse, and after
+ * an opt-out be refused (Twilio answers STOP, START and HELP, see
+ * https://www.twilio.com/docs/messaging/tutorials/advanced-opt-out). The simulator confirms opt-outs
+ * as carriers do, and leaves HELP to us.
+ */
+const carriersAnswer: Record<string, readonly Keyword[]> = {
+  twilio: ['opt_out', 'opt_in', 'help'],
+  simulator: ['opt_out', 'opt_in'],
+};
+
+export function answeredByCarrier(provider: string | null, keyword: Keyword): boolean {
+  // No confirmation of an opt-out is ever sent to a carrier that we do not know.
+  return carriersAnswer[provider ?? '']?.includes(keyword) ?? keyword !== 'help';
+}

@@ -9,6 +9,8 @@ export type { MessageStatus };
 
 /** Written as text (JSON.stringify), read as a value: the same in `pg` and PGlite. */
 type Json<T> = ColumnType<T, string, string>;
+/** The database fills it where it is left out. */
+type JsonOrDefault<T> = ColumnType<T, string | undefined, string>;
 type JsonOrNull<T> = ColumnType<T | null, string | null | undefined, string | null>;
 
 interface Dated {
@@ -33,6 +35,7 @@ export interface Tables {
     phone: string | null;
     role: 'manager' | 'staff';
     active: Generated<boolean>;
+    last_seen_at: Date | null;
   };
   staff_locations: { business_id: number; staff_id: number; location_id: number };
   senders: Dated & {
@@ -63,6 +66,15 @@ export interface Tables {
     time_zone: string | null;
     provisional: Generated<boolean>;
     last_seen_at: Date | null;
+    language: string | null;
+    tags: Generated<string[]>;
+    metadata: ColumnType<Record<string, unknown>, string | undefined, string>;
+    sort_name: Generated<string>;
+    /** A `tsvector`: written by `wordsSql` in clients/search-words.ts, never read. */
+    search_words: Generated<string>;
+    merged_into: number | null;
+    merged_at: Date | null;
+    erased_at: Date | null;
   };
   addresses: { business_id: number; kind: AddressKind; address: string; created_at: Date };
   client_addresses: {
@@ -71,6 +83,7 @@ export interface Tables {
     address: string;
     client_id: number;
     is_primary: boolean;
+    position: Generated<number>;
     created_at: Date;
   };
   consents: {
@@ -99,6 +112,17 @@ export interface Tables {
     unread_count: Generated<number>;
     waiting_since: Date | null;
     channels: Generated<string[]>;
+    shared_kind: AddressKind | null;
+    shared_address: string | null;
+    identity_reason: 'last_messaged' | 'last_seen' | null;
+    ambiguous_since: Date | null;
+    identity_confirmed_at: Date | null;
+  };
+  conversation_redirects: {
+    business_id: number;
+    conversation_id: string;
+    merged_into: string;
+    created_at: Date;
   };
   messages: {
     business_id: number;
@@ -127,6 +151,7 @@ export interface Tables {
     reason: string | null;
     attempts: Generated<number>;
     unread: Generated<boolean>;
+    ambiguous: Generated<boolean>;
     external_ref: JsonOrNull<{ type: string; id: string; starts_at?: string }>;
     metadata: Json<Record<string, unknown>>;
     request_id: string | null;
@@ -137,6 +162,40 @@ export interface Tables {
     delivered_at: Date | null;
     read_at: Date | null;
     failed_at: Date | null;
+    html: string | null;
+    display_html: string | null;
+    display_version: number | null;
+    cc: JsonOrDefault<string[]>;
+    bcc: JsonOrDefault<string[]>;
+    reply_to: string | null;
+    attachments: JsonOrDefault<
+      { attachment_id: string; filename: string; content_type: string; size: number }[]
+    >;
+    auto_reply: Generated<boolean>;
+    opened_at: Date | null;
+    clicked_at: Date | null;
+    complained_at: Date | null;
+    unsubscribed_at: Date | null;
+    superseded_attempts: Generated<number>;
+  };
+  attachments: {
+    business_id: number;
+    message_id: string;
+    attachment_id: string;
+    filename: string;
+    content_type: string;
+    size: number;
+    sha256: string;
+    content: Uint8Array;
+    created_at: Date;
+  };
+  message_words: {
+    business_id: number;
+    message_id: string;
+    occurred_at: Date;
+    channel: string;
+    direction: 'inbound' | 'outbound' | 'internal';
+    words: string;
   };
   attempts: {
     business_id: number;
@@ -231,6 +290,32 @@ export interface Tables {
     to_address: string;
     content: string;
     accepted_at: Date;
+    mail: JsonOrNull<Record<string, unknown>>;
+  };
+  client_imports: {
+    business_id: number;
+    import_id: string;
+    request_id: string;
+    format: 'ndjson' | 'csv';
+    status: 'running' | 'complete' | 'interrupted';
+    note: string | null;
+    rows: Generated<number>;
+    created: Generated<number>;
+    updated: Generated<number>;
+    unchanged: Generated<number>;
+    failed: Generated<number>;
+    last_row: Generated<number>;
+    started_at: Date;
+    updated_at: Date;
+    finished_at: Date | null;
+  };
+  client_import_errors: {
+    business_id: number;
+    import_id: string;
+    row_number: number;
+    position: number;
+    path: string;
+    message: string;
   };
   simulator_tries: { business_id: number; message_id: string; tries: number };
 }

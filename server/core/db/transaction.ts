@@ -27,7 +27,15 @@ function codeOf(error: unknown): string {
 const raceKeys = ['client_addresses_primary', 'conversations_one_open'];
 
 function isTransient(error: unknown): boolean {
-  return ['40001', '40P01'].includes(codeOf(error)) || raceKeys.some((key) => isUniqueViolation(error, key));
+  // An address that was forgotten (its last client erased) while another client was given it.
+  const addressGone =
+    codeOf(error) === '23503' &&
+    (error as { constraint?: string }).constraint === 'client_addresses_business_id_kind_address_fkey';
+  return (
+    addressGone ||
+    ['40001', '40P01'].includes(codeOf(error)) ||
+    raceKeys.some((key) => isUniqueViolation(error, key))
+  );
 }
 
 export function isUniqueViolation(error: unknown, constraint?: string): boolean {

@@ -47,3 +47,9 @@ export function pageOf<Row>(
   const last = page.at(-1);
   return { rows: page, next_cursor: hasMore && last ? encode(place(last)) : null, has_more: hasMore };
 }
+
+/** Counts stop here: nobody acts on the difference between 100 and 4,000, and each row costs. */
+export const mostCounted = 99;
+
+/** A count of at most {@link mostCounted} + 1 rows as the API shows it: `0` to `99`, or `99+`. */
+export const cappedCount = (count: number) => (count > mostCounted ? `${mostCounted}+` : String(count));

@@ -1,7 +1,9 @@
 export { answer, type Binding, type Call, type OwnCall, own, read, write } from './bindings.ts';
+export { streamOf } from './body-stream.ts';
 export { businessOf, type Caller, type Origin, originOf } from './caller.ts';
-export { type Cursors, createCursors, pageOf } from './cursor.ts';
+export { type Cursors, cappedCount, createCursors, mostCounted, pageOf } from './cursor.ts';
 export { defaultLimits, type Limits } from './limits.ts';
+export { faultOf } from './problem.ts';
 export {
   claimRequests,
   forgetOldRequests,
@@ -13,3 +15,4 @@ export {
   requestRetentionDays,
 } from './requests.ts';
 export { buildHttp, type HttpOptions } from './server.ts';
+export { compileInput, refuseUnstorable } from './validation.ts';

@@ -76,7 +76,9 @@ function documented(row: Operation): object {
       row.example && row.example.status === Number(status) ? { example: row.example.answer } : {};
     responses[status] = {
       description: descriptionOf(Number(status)),
-      content: { 'application/json': { schema: schemaOnly(schema), ...example } },
+      content: row.bytes
+        ? { [row.bytes]: { schema: { type: 'string', format: 'binary' }, ...example } }
+        : { 'application/json': { schema: schemaOnly(schema), ...example } },
     };
   }
   const problem = { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } };
@@ -101,6 +103,10 @@ function documented(row: Operation): object {
         ...schemaOnly(row.input.body),
         ...(row.example?.body !== undefined && { examples: [row.example.body] }),
       },
+    }),
+    ...(row.bodyStream && {
+      consumes: row.bodyStream,
+      body: { type: 'string', ...(row.example?.body !== undefined && { examples: [row.example.body] }) },
     }),
     response: responses,
     security:

@@ -51,6 +51,7 @@ export function problemOf(fault: Fault, requestId: string): Problem {
     code: fault.code,
     request_id: requestId,
     ...(fault.errors && { errors: fault.errors }),
+    ...fault.members,
   };
 }
 

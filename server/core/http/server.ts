@@ -14,6 +14,7 @@ import { newId } from '../ids.ts';
 import type { Log } from '../log.ts';
 import type { Secrets } from '../secrets.ts';
 import type { Binding, Call } from './bindings.ts';
+import { isStreaming, takeStreams } from './body-stream.ts';
 import { businessOf, type Caller, originOf } from './caller.ts';
 import { createRateLimits, type Limits } from './limits.ts';
 import { registerDocs } from './openapi.ts';
@@ -83,7 +84,7 @@ export async function buildHttp(options: HttpOptions): Promise<FastifyInstance> 
     },
     // Half-read requests and the like have no answer to give but this.
     clientErrorHandler(error: NodeJS.ErrnoException, socket) {
-      if (error.code === 'ECONNRESET' || socket.destroyed) return;
+      if (error.code === 'ECONNRESET' || socket.destroyed || isStreaming(error, socket)) return;
       const status =
         error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request';
       const code = error.code === 'HPE_HEADER_OVERFLOW' ? 'headers_too_large' : 'invalid_json';
@@ -156,7 +157,14 @@ export async function buildHttp(options: HttpOptions): Promise<FastifyInstance> 
   await http.register(
     async (scope) => {
       for (const [id, row] of Object.entries(contract) as [OperationId, Operation][]) {
-        addRoute(scope, row, bound.get(id)!, options, limits);
+        if (row.bodyStream === undefined) {
+          addRoute(scope, row, bound.get(id)!, options, limits);
+          continue;
+        }
+        await scope.register(async (own) => {
+          takeStreams(own, row);
+          addRoute(own, row, bound.get(id)!, options, limits);
+        });
       }
     },
     { prefix: basePath },
@@ -257,10 +265,11 @@ function addRoute(
         businessOf(request.caller, inPath);
       }
       if (row.input.body && request.body === undefined) request.body = {};
-      if (request.body !== undefined) refuseUnstorable(request.body);
+      if (request.body !== undefined && row.bodyStream === undefined)
+        refuseUnstorable(withoutItems(row, request.body));
       refuseUnstorable(request.query);
       if (isWrite(row)) {
-        request.requestId = requestIdOf(request);
+        request.requestId = requestIdOf(request, row);
         reply.header('X-Request-Id', request.requestId);
       }
     },
@@ -279,6 +288,12 @@ function addRoute(
   });
 }
 
+/** The body without the list whose items answer for themselves. */
+function withoutItems(row: Operation, body: unknown): unknown {
+  const isObject = body && typeof body === 'object' && !Array.isArray(body);
+  return row.itemsOwn && isObject ? { ...body, [row.itemsOwn]: undefined } : body;
+}
+
 function mustBeAllowed(row: Operation, caller: Caller): void {
   if (row.auth === 'public') return;
   if (row.auth === 'platform') {
@@ -290,8 +305,11 @@ function mustBeAllowed(row: Operation, caller: Caller): void {
 }
 
 /** The body's `request_id` and the header `Idempotency-Key` are one thing; without them one is made. */
-function requestIdOf(request: FastifyRequest): string {
-  const body = request.body as { request_id?: unknown } | undefined;
+function requestIdOf(request: FastifyRequest, row: Operation): string {
+  const body =
+    row.bodyStream || row.requestIdIsFilter
+      ? undefined
+      : (request.body as { request_id?: unknown } | undefined);
   const header = request.headers['idempotency-key'];
   const refuse = (path: string, message: string) =>
     new Fault('invalid_parameters', `${path}: ${message}`, {
@@ -311,7 +329,7 @@ function requestIdOf(request: FastifyRequest): string {
 function callOf(request: FastifyRequest, row: Operation, options: HttpOptions): Call<OperationId> {
   const params = (request.params ?? {}) as { business_id?: number };
   const query = (request.query ?? {}) as { business_id?: number };
-  const body = (request.body ?? {}) as { business_id?: number };
+  const body = (row.bodyStream ? {} : (request.body ?? {})) as { business_id?: number };
   // A public operation has no caller, and reads none.
   const caller = request.caller as Caller;
   const named = params.business_id ?? query.business_id ?? body.business_id;
@@ -342,11 +360,13 @@ async function runBinding(
   const { db, secrets } = options;
   if (binding.kind === 'read') return binding.run(db, call);
 
-  const { request_id: _, ...asked } = call.body as unknown as Record<string, unknown>;
+  const { request_id, ...asked } = call.body as unknown as Record<string, unknown>;
+  if (row.requestIdIsFilter) asked.request_id = request_id;
   const fingerprint = fingerprintOf(row.id, {
     // What a session asks for can be about itself (signing out): another one's same words are another request.
     session: call.caller?.sessionId ?? null,
     params: call.params,
+    ...(row.bodyStream && { type: request.headers['content-type'] }),
     body: { ...asked, business_id: call.businessId },
   });
   if (binding.kind === 'own') return binding.run({ ...call, fingerprint, http: request, reply } as never);

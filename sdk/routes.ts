@@ -1,0 +1,69 @@
+import type { Contract, OperationId } from '../contract/index.ts';
+import type { StreamId } from './types.ts';
+
+/**
+ * Method and path of each operation: all that a client must know at run time, so that the schemas
+ * stay out of a browser's bundle. The type makes each line equal to the contract's row, and a
+ * missing one an error.
+ */
+export const routes: { readonly [Id in OperationId]: `${Contract[Id]['method']} ${Contract[Id]['path']}` } = {
+  getHealth: 'GET /health',
+  checkDbConnection: 'GET /health/db',
+  onboardBusiness: 'POST /business/onboard',
+  getOnboarding: 'GET /business/{business_id}/onboarding',
+  generateAuthToken: 'POST /authentication/token',
+  expireSession: 'POST /session/expire',
+  queueSms: 'POST /sms/queue',
+  recordSms: 'POST /sms/record',
+  updateSmsStatus: 'POST /sms/status',
+  queueEmail: 'POST /email/queue',
+  recordEmail: 'POST /email/record',
+  updateEmailStatus: 'POST /email/status',
+  downloadAttachment: 'GET /businesses/{business_id}/messages/{message_id}/attachments/{attachment_id}',
+  listConversations: 'GET /businesses/{business_id}/conversations',
+  createConversation: 'POST /businesses/{business_id}/clients/{client_id}/conversations',
+  listMessages: 'GET /businesses/{business_id}/clients/{client_id}/conversations/{conversation_id}/messages',
+  addNote: 'POST /businesses/{business_id}/clients/{client_id}/conversations/{conversation_id}/note',
+  getConversationFilters: 'GET /businesses/{business_id}/conversations/filters',
+  assignConversation:
+    'POST /businesses/{business_id}/clients/{client_id}/conversations/{conversation_id}/assign',
+  setConversationStatus:
+    'POST /businesses/{business_id}/clients/{client_id}/conversations/{conversation_id}/status',
+  markMessagesRead:
+    'POST /businesses/{business_id}/clients/{client_id}/conversations/{conversation_id}/messages/read',
+  listLocations: 'GET /businesses/{business_id}/locations',
+  listStaffs: 'GET /businesses/{business_id}/staffs',
+  getStaff: 'GET /businesses/{business_id}/staffs/{staff_id}',
+  recordMessages: 'POST /messages',
+  retryMessages: 'POST /messages/retry',
+  retryMessage: 'POST /messages/{message_id}/retry',
+  getMessagesByRequest: 'GET /messages/requests/{request_id}',
+  getBusinessMessagesByRequest: 'GET /businesses/{business_id}/messages/requests/{request_id}',
+  searchMessages: 'GET /messages/search',
+  searchConversationMessages:
+    'GET /businesses/{business_id}/clients/{client_id}/conversations/{conversation_id}/messages/search',
+  searchBusiness: 'GET /businesses/{business_id}/search',
+  getMessageTimeline: 'GET /messages/{message_id}/timeline',
+  preflightMessage: 'POST /messages/preflight',
+  cancelMessage: 'POST /messages/{message_id}/cancel',
+  rescheduleMessage: 'POST /messages/{message_id}/reschedule',
+  updateExternalRef: 'POST /external-refs/{type}/{id}',
+  listConsents: 'GET /businesses/{business_id}/consents',
+  recordConsent: 'POST /businesses/{business_id}/consents',
+  listClients: 'GET /businesses/{business_id}/clients',
+  getClient: 'GET /businesses/{business_id}/clients/{client_id}',
+  upsertClient: 'PUT /businesses/{business_id}/clients/{client_id}',
+  importClients: 'POST /businesses/{business_id}/clients/import',
+  listClientImports: 'GET /businesses/{business_id}/clients/imports',
+  getClientImport: 'GET /businesses/{business_id}/clients/imports/{import_id}',
+  listClientImportErrors: 'GET /businesses/{business_id}/clients/imports/{import_id}/errors',
+  mergeClient: 'POST /businesses/{business_id}/clients/{client_id}/merge',
+  exportClient: 'GET /businesses/{business_id}/clients/{client_id}/export',
+  eraseClient: 'DELETE /businesses/{business_id}/clients/{client_id}',
+  confirmIdentity:
+    'POST /businesses/{business_id}/clients/{client_id}/conversations/{conversation_id}/identity',
+  simulateInbound: 'POST /simulator/inbound',
+};
+
+/** The operations whose body is a stream of their own kind in place of JSON. */
+export const streamed: { readonly [Id in StreamId]: true } = { importClients: true };

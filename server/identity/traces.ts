@@ -1,0 +1,91 @@
+import { sql } from 'kysely';
+import type { AddressKind, Tx } from '../core/db/index.ts';
+
+/** What of a timeline entry or an event tells nobody anything: all else in them is taken away. */
+const harmless = [
+  'source',
+  'applied',
+  'provider',
+  'provider_message_id',
+  'provider_status',
+  'error_code',
+  'reason',
+  'status',
+  'kind',
+  'code',
+  'attempt_no',
+  'occurred_at',
+  'client_id',
+  'message_id',
+  'about_message_id',
+  'conversation_id',
+  'merged_client_id',
+  'folded_conversation_id',
+  'channel',
+  'direction',
+  'provisional',
+  'was_provisional',
+  'messages_moved',
+  'actor',
+  'origin',
+  'request_id',
+];
+
+const onlyHarmless = (column: string) => sql`(
+  select coalesce(jsonb_object_agg(key, value), '{}') from jsonb_each(${sql.ref(column)}) where key = any(${harmless}::text[]))`;
+
+/**
+ * Erases what was kept beside a client's messages: what happened to them, what carriers posted and
+ * answered, answers that are kept for repetitions, and those few events that hold names or addresses.
+ * Before the messages themselves: their carriers' ids lead to the rest.
+ */
+export async function eraseTraces(
+  tx: Tx,
+  now: Date,
+  businessId: number,
+  clientId: number,
+  conversations: string[],
+  addresses: { kind: AddressKind; address: string }[],
+): Promise<void> {
+  const theirs = sql`(select message_id from messages where business_id = ${businessId} and conversation_id = any(${conversations}::uuid[]))`;
+  const named = addresses.map(({ address }) => address);
+  await sql`
+    update message_timeline set data = ${onlyHarmless('data')}
+    where business_id = ${businessId} and message_id in ${theirs}`.execute(tx);
+  await sql`
+    update carrier_events set payload = '{"erased": true}', note = null,
+      state = case when state = 'applied' then state else 'refused' end, settled_at = coalesce(settled_at, ${now}::timestamptz)
+    where business_id = ${businessId} and provider_message_id in (
+      select provider_message_id from messages
+      where business_id = ${businessId} and conversation_id = any(${conversations}::uuid[]) and provider_message_id is not null
+      union
+      select provider_message_id from attempts
+      where business_id = ${businessId} and message_id in ${theirs} and provider_message_id is not null)`.execute(
+    tx,
+  );
+  // What was never applied belongs to no message, and is found by who sent it; there is little of it.
+  await sql`
+    update carrier_events set payload = '{"erased": true}', note = null, state = 'refused', settled_at = ${now}
+    where state <> 'applied' and business_id = ${businessId} and payload ->> 'from' = any(${named}::text[])`.execute(
+    tx,
+  );
+  await sql`
+    update attempts set error_message = null
+    where business_id = ${businessId} and message_id in ${theirs} and error_message is not null`.execute(tx);
+  await sql`
+    update simulator_messages set content = '[erased]', to_address = '[erased]', mail = null
+    where business_id = ${businessId} and message_id in ${theirs}`.execute(tx);
+  await sql`
+    update events set changed = null, data = ${onlyHarmless('data')}
+    where business_id = ${businessId} and data ->> 'client_id' = ${String(clientId)}
+      and type in ('client.created', 'client.updated', 'client.merged', 'consent.granted', 'consent.revoked', 'message.failed', 'message.undelivered', 'appointment.possible_cancellation')`.execute(
+    tx,
+  );
+  // Answers that show a client. Repeating their requests is answered anew: 409.
+  await sql`
+    delete from requests where business_id = ${businessId} and (
+      answer @> ${JSON.stringify({ client: { client_id: clientId } })}::jsonb
+      or (answer @> ${JSON.stringify({ client_id: clientId })}::jsonb and jsonb_exists_any(answer, array['address', 'addresses', 'name'])))`.execute(
+    tx,
+  );
+}

@@ -1,0 +1,66 @@
+import type { OperationId } from '../../contract/index.ts';
+import type { Things } from './contract-requests.ts';
+import type { Client, RunningOmega } from './omega.ts';
+
+interface Ready {
+  omega: RunningOmega;
+  api: Client;
+  things: Things;
+}
+
+/** What has to be there for an operation to do its work, made anew: the first time may use it up. */
+const makers: Partial<Record<OperationId, (ready: Ready) => Promise<Partial<Things>>>> = {
+  retryMessage: async ({ omega, api, things }) => {
+    const queued = await api.post('/sms/queue', { ...of(things), to: '+15005550011', content: 'Hello' });
+    await omega.settled();
+    return { message_id: queued.body.message_id };
+  },
+  cancelMessage: scheduled,
+  rescheduleMessage: scheduled,
+  eraseClient: async ({ api, things }) => ({ client_id: await newClient(api, things) }),
+  mergeClient: async ({ api, things }) => ({ other_client_id: await newClient(api, things) }),
+  confirmIdentity: async ({ api, things }) => {
+    const phones = [`+1404555${String(1000 + made++).slice(-4)}`];
+    await newClient(api, things, { phones });
+    await newClient(api, things, { phones });
+    const { body } = await api.post('/simulator/inbound', {
+      business_id: things.business_id,
+      from: phones[0],
+      to: things.sender,
+      content: 'It is me',
+    });
+    return { client_id: body.client_id, conversation_id: body.conversation_id };
+  },
+};
+
+let made = 0;
+
+const of = ({ business_id, client_id }: Things) => ({ business_id, client_id });
+
+async function scheduled({ omega, api, things }: Ready): Promise<Partial<Things>> {
+  const { body } = await api.post('/sms/queue', {
+    ...of(things),
+    to: things.phone,
+    content: 'See you',
+    send_at: new Date(omega.clock.now() + 86_400_000).toISOString(),
+  });
+  return { message_id: body.message_id };
+}
+
+/** @returns the id of a client of the business whom no other test knows */
+async function newClient(api: Client, { business_id }: Things, more: object = {}): Promise<number> {
+  const id = business_id * 1_000_000 + made++;
+  await api.call('PUT', `/businesses/${business_id}/clients/${id}`, { name: 'Ana Lima', ...more });
+  return id;
+}
+
+/** The things with which the operation's example can work now, and its `expected_last_message_id` holds. */
+export async function readyFor(id: OperationId, ready: Ready): Promise<Things> {
+  const { api, things } = ready;
+  const messages = await api.get(
+    `/businesses/${things.business_id}/clients/${things.client_id}/conversations/${things.conversation_id}/messages?limit=100`,
+  );
+  const last = messages.body.data.find((one: { direction: string }) => one.direction !== 'internal');
+  const maker = makers[id];
+  return { ...things, last_message_id: last.message_id, ...(maker && (await maker(ready))) };
+}
