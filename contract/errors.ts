@@ -9,6 +9,7 @@ export const errorCodes = {
   invalid_encoding: { status: 400, title: 'The body is not UTF-8' },
   unauthorized: { status: 401, title: 'No or unknown credentials' },
   forbidden: { status: 403, title: 'These credentials may not do this' },
+  invalid_signature: { status: 403, title: 'The signature does not fit' },
   not_found: { status: 404, title: 'Not found' },
   method_not_allowed: { status: 405, title: 'This path has no such method' },
   conflict: { status: 409, title: 'The change no longer fits what is there' },

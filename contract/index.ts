@@ -11,6 +11,7 @@ import * as identity from './identity.ts';
 import * as locations from './locations.ts';
 import * as messages from './messages.ts';
 import type { Operation } from './operation.ts';
+import * as receipts from './receipts.ts';
 import * as session from './session.ts';
 import * as simulator from './simulator.ts';
 import * as sms from './sms.ts';
@@ -68,10 +69,17 @@ export const contract = {
   eraseClient: identity.eraseClient,
   confirmIdentity: identity.confirmIdentity,
   simulateInbound: simulator.simulateInbound,
+  listWebhookReceipts: receipts.listWebhookReceipts,
+  getWebhookReceipt: receipts.getWebhookReceipt,
+  replayWebhookReceipt: receipts.replayWebhookReceipt,
 } as const satisfies Record<string, Operation>;
 
 export type Contract = typeof contract;
 export type OperationId = keyof Contract;
+/** Those for callers with credentials, or for anyone: not what carriers post. */
+export type CallableId = {
+  [Id in OperationId]: undefined extends Contract[Id]['webhook'] ? Id : never;
+}[OperationId];
 
 /** What each tag is about, in the order of the reference page. */
 export const tags: Record<string, string> = {
@@ -86,6 +94,7 @@ export const tags: Record<string, string> = {
   consents: 'What clients allowed and refused, with the evidence.',
   messages: 'Messages of any channel: record, retry, find, look into, move and cancel.',
   'business-clients': 'The people: find them, bring them in, merge, export and erase them.',
+  'webhook-receipts': 'What carriers posted, as it came: look into it, and replay what was refused.',
   simulator: 'A carrier to try everything with, no account needed.',
 };
 
@@ -93,4 +102,5 @@ export { ClientImport, ClientImportReport } from './client-imports.ts';
 export { clientFields } from './clients.ts';
 export * from './errors.ts';
 export * from './operation.ts';
+export type { ReceiptState } from './receipts.ts';
 export * from './shapes.ts';

@@ -1,4 +1,4 @@
-import type { OperationId, Problem } from '../contract/index.ts';
+import type { CallableId, Problem } from '../contract/index.ts';
 import { type ClientErrorCode, OmegaError } from './error.ts';
 import { routes, streamed } from './routes.ts';
 import type { CallOptions, DataOf, InputFor, ListId, Methods, Result, RowOf } from './types.ts';
@@ -31,7 +31,7 @@ export class Omega {
 
   constructor(options: OmegaOptions) {
     this.#options = { ...options, baseUrl: options.baseUrl.replace(/\/+$/, '') };
-    for (const id of Object.keys(routes) as OperationId[]) {
+    for (const id of Object.keys(routes) as CallableId[]) {
       Object.defineProperty(this, id, {
         enumerable: true,
         value: (input: object = {}, callOptions: CallOptions = {}) =>
@@ -44,7 +44,7 @@ export class Omega {
    * Calls an operation by its name. A write carries one request id through all its tries (yours, or
    * one made here), so a repetition after a lost answer changes nothing and gives the first answer.
    */
-  async request<Id extends OperationId>(
+  async request<Id extends CallableId>(
     id: Id,
     input: InputFor<Id>,
     options: CallOptions = {},
@@ -78,7 +78,7 @@ export class Omega {
     } while (cursor !== null);
   }
 
-  async #tryOnce<Id extends OperationId>(
+  async #tryOnce<Id extends CallableId>(
     call: Described,
     requestId: string,
     options: CallOptions,
@@ -136,7 +136,7 @@ interface Described {
 }
 
 /** Puts the fields where they belong: those the path names into it, the rest into query or body. */
-function describe(id: OperationId, input: Record<string, unknown>): Described {
+function describe(id: CallableId, input: Record<string, unknown>): Described {
   const [method = '', template = ''] = routes[id].split(' ');
   const rest = { ...input };
   const path = template.replaceAll(/\{(\w+)\}/g, (_, name: string) => {

@@ -1,4 +1,4 @@
-import type { Contract, OperationId } from '../contract/index.ts';
+import type { CallableId, Contract } from '../contract/index.ts';
 import type { StreamId } from './types.ts';
 
 /**
@@ -6,7 +6,7 @@ import type { StreamId } from './types.ts';
  * stay out of a browser's bundle. The type makes each line equal to the contract's row, and a
  * missing one an error.
  */
-export const routes: { readonly [Id in OperationId]: `${Contract[Id]['method']} ${Contract[Id]['path']}` } = {
+export const routes: { readonly [Id in CallableId]: `${Contract[Id]['method']} ${Contract[Id]['path']}` } = {
   getHealth: 'GET /health',
   checkDbConnection: 'GET /health/db',
   onboardBusiness: 'POST /business/onboard',
@@ -63,6 +63,9 @@ export const routes: { readonly [Id in OperationId]: `${Contract[Id]['method']} 
   confirmIdentity:
     'POST /businesses/{business_id}/clients/{client_id}/conversations/{conversation_id}/identity',
   simulateInbound: 'POST /simulator/inbound',
+  listWebhookReceipts: 'GET /webhook-receipts',
+  getWebhookReceipt: 'GET /webhook-receipts/{receipt_id}',
+  replayWebhookReceipt: 'POST /webhook-receipts/{receipt_id}/replay',
 };
 
 /** The operations whose body is a stream of their own kind in place of JSON. */

@@ -3,13 +3,21 @@ import { businessRoutes } from './businesses/index.ts';
 import { clientRoutes, consentRoutes } from './clients/index.ts';
 import { conversationRoutes } from './conversations/index.ts';
 import type { Clock } from './core/clock.ts';
-import type { Database } from './core/db/index.ts';
+import type { Database, Db } from './core/db/index.ts';
 import type { Binding, Cursors } from './core/http/index.ts';
 import type { JobQueue } from './core/queue/index.ts';
 import type { Secrets } from './core/secrets.ts';
 import { healthRoutes } from './health/index.ts';
 import { identityRoutes } from './identity/index.ts';
-import { emailRoutes, type Intake, messageActRoutes, messageRoutes, searchRoutes } from './messages/index.ts';
+import {
+  type CarrierEvents,
+  emailRoutes,
+  type Intake,
+  messageActRoutes,
+  messageRoutes,
+  searchRoutes,
+} from './messages/index.ts';
+import { type Receipts, receiptRoutes, type WebhookSource } from './receipts/index.ts';
 import { simulatorRoutes } from './simulator/index.ts';
 
 export interface AppParts {
@@ -19,8 +27,11 @@ export interface AppParts {
   secrets: Secrets;
   cursors: Cursors;
   intake: Intake;
+  receipts: Receipts;
   version: string;
   basePath: string;
+  /** Where carriers and browsers reach it; no slash at the end. */
+  publicUrl: string;
   secureCookies: boolean;
   simulator: boolean;
 }
@@ -40,5 +51,16 @@ export function allRoutes(parts: AppParts): Binding[] {
     ...searchRoutes(parts.cursors),
     ...identityRoutes(parts),
     ...simulatorRoutes({ intake: parts.intake, enabled: parts.simulator }),
+    ...receiptRoutes(parts),
   ];
+}
+
+/** Every webhook that carriers may post to. */
+export function allWebhookSources(_parts: {
+  db: Db;
+  clock: Clock;
+  secrets: Secrets;
+  carrierEvents: CarrierEvents;
+}): WebhookSource[] {
+  return [];
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import type { Clock as QueueClock } from 'pg-boss';
 import { createAuthenticate } from './access/index.ts';
-import { allRoutes } from './app.ts';
+import { allRoutes, allWebhookSources } from './app.ts';
 import type { Carrier, Carriers } from './channels/index.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { type Database, type DatabaseTarget, migrate, openDatabase } from './core/db/index.ts';
@@ -18,6 +18,7 @@ import type { Log } from './core/log.ts';
 import { createJobQueue, type JobQueue } from './core/queue/index.ts';
 import { createSecrets, type Secrets } from './core/secrets.ts';
 import { createCarrierEvents, createIntake } from './messages/index.ts';
+import { createReceipts } from './receipts/index.ts';
 import { secretFits, WrongSecret } from './secret-fits.ts';
 import { createSimulator } from './simulator/index.ts';
 import { allJobs, allQueues } from './worker.ts';
@@ -114,6 +115,13 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
       options.simulator ? [['simulator', createSimulator({ db, queue, clock })]] : [],
     );
     const carrierEvents = createCarrierEvents({ db, queue, clock, log, secrets });
+    const receipts = createReceipts({
+      db,
+      clock,
+      log,
+      secrets,
+      sources: allWebhookSources({ db, clock, secrets, carrierEvents }),
+    });
     const jobs = options.worker
       ? allJobs({
           database,
@@ -123,6 +131,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
           log,
           carriers,
           carrierEvents,
+          apiUrl: options.publicUrl + options.basePath,
           carrierDeadlineMs: options.carrierDeadlineMs,
           leaseS: options.leaseS,
         })
@@ -132,6 +141,8 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
     if (options.worker) {
       const tidy = async () => {
         await carrierEvents.resume();
+        await receipts.resume();
+        await receipts.tidy();
         await forgetOldRequests(db, new Date(clock.now()));
       };
       const timer = setInterval(() => {
@@ -153,8 +164,10 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
           secrets,
           cursors: createCursors(secrets),
           intake,
+          receipts,
           version,
           basePath: options.basePath,
+          publicUrl: options.publicUrl,
           secureCookies: options.publicUrl.startsWith('https:'),
           simulator: options.simulator,
         }),

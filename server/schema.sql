@@ -69,6 +69,7 @@ CREATE TABLE public.carrier_events (
     note text,
     received_at timestamp with time zone NOT NULL,
     settled_at timestamp with time zone,
+    receipt_id uuid,
     CONSTRAINT carrier_events_state_check CHECK ((state = ANY (ARRAY['kept'::text, 'applied'::text, 'parked'::text, 'refused'::text])))
 );
 
@@ -293,6 +294,12 @@ CREATE TABLE public.onboarding_steps (
     CONSTRAINT onboarding_steps_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'running'::text, 'done'::text, 'failed'::text, 'skipped'::text])))
 );
 
+CREATE TABLE public.provider_account_names (
+    business_id bigint NOT NULL,
+    provider text NOT NULL,
+    name_key text NOT NULL
+);
+
 CREATE TABLE public.provider_accounts (
     business_id bigint NOT NULL,
     provider text NOT NULL,
@@ -374,6 +381,25 @@ CREATE TABLE public.staffs (
     CONSTRAINT staffs_role_check CHECK ((role = ANY (ARRAY['manager'::text, 'staff'::text])))
 );
 
+CREATE TABLE public.webhook_receipts (
+    receipt_id uuid NOT NULL,
+    source text NOT NULL,
+    provider text NOT NULL,
+    business_id bigint,
+    method text NOT NULL,
+    url text NOT NULL,
+    sealed_headers text NOT NULL,
+    body bytea NOT NULL,
+    digest text NOT NULL,
+    state text NOT NULL,
+    note text,
+    tries integer DEFAULT 0 NOT NULL,
+    times integer DEFAULT 1 NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    settled_at timestamp with time zone,
+    CONSTRAINT webhook_receipts_state_check CHECK ((state = ANY (ARRAY['kept'::text, 'applied'::text, 'ignored'::text, 'unreadable'::text, 'quarantined'::text, 'failed'::text])))
+);
+
 ALTER TABLE ONLY public.addresses
     ADD CONSTRAINT addresses_pkey PRIMARY KEY (business_id, kind, address);
 
@@ -440,6 +466,9 @@ ALTER TABLE ONLY public.messages
 ALTER TABLE ONLY public.onboarding_steps
     ADD CONSTRAINT onboarding_steps_pkey PRIMARY KEY (business_id, name);
 
+ALTER TABLE ONLY public.provider_account_names
+    ADD CONSTRAINT provider_account_names_pkey PRIMARY KEY (business_id, provider, name_key);
+
 ALTER TABLE ONLY public.provider_accounts
     ADD CONSTRAINT provider_accounts_pkey PRIMARY KEY (business_id, provider);
 
@@ -469,6 +498,9 @@ ALTER TABLE ONLY public.staff_locations
 
 ALTER TABLE ONLY public.staffs
     ADD CONSTRAINT staffs_pkey PRIMARY KEY (business_id, staff_id);
+
+ALTER TABLE ONLY public.webhook_receipts
+    ADD CONSTRAINT webhook_receipts_pkey PRIMARY KEY (receipt_id);
 
 CREATE INDEX api_keys_of_business ON public.api_keys USING btree (business_id);
 
@@ -542,6 +574,8 @@ CREATE INDEX messages_of_request ON public.messages USING btree (business_id, re
 
 CREATE INDEX messages_unread ON public.messages USING btree (business_id, conversation_id) WHERE unread;
 
+CREATE INDEX provider_account_names_by_name ON public.provider_account_names USING btree (provider, name_key);
+
 CREATE INDEX requests_by_age ON public.requests USING btree (created_at);
 
 CREATE INDEX senders_by_address ON public.senders USING btree (address, channel);
@@ -551,6 +585,16 @@ CREATE INDEX simulator_messages_listing ON public.simulator_messages USING btree
 CREATE INDEX staff_locations_by_location ON public.staff_locations USING btree (business_id, location_id, staff_id);
 
 CREATE INDEX staffs_by_name ON public.staffs USING btree (business_id, lower(name), staff_id);
+
+CREATE INDEX webhook_receipts_by_state ON public.webhook_receipts USING btree (state, receipt_id DESC);
+
+CREATE INDEX webhook_receipts_kept ON public.webhook_receipts USING btree (received_at) WHERE (state = 'kept'::text);
+
+CREATE INDEX webhook_receipts_of_business ON public.webhook_receipts USING btree (business_id, receipt_id DESC) WHERE (business_id IS NOT NULL);
+
+CREATE INDEX webhook_receipts_of_provider ON public.webhook_receipts USING btree (provider, receipt_id DESC);
+
+CREATE UNIQUE INDEX webhook_receipts_quarantined ON public.webhook_receipts USING btree (source, digest) WHERE (state = 'quarantined'::text);
 
 ALTER TABLE ONLY public.addresses
     ADD CONSTRAINT addresses_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);
@@ -602,6 +646,9 @@ ALTER TABLE ONLY public.messages
 
 ALTER TABLE ONLY public.onboarding_steps
     ADD CONSTRAINT onboarding_steps_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);
+
+ALTER TABLE ONLY public.provider_account_names
+    ADD CONSTRAINT provider_account_names_business_id_provider_fkey FOREIGN KEY (business_id, provider) REFERENCES public.provider_accounts(business_id, provider) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.provider_accounts
     ADD CONSTRAINT provider_accounts_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);

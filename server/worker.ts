@@ -26,6 +26,8 @@ export interface WorkerParts {
   log: Log;
   carriers: Carriers;
   carrierEvents: CarrierEvents;
+  /** Where carriers reach the API: the public URL with the base path. */
+  apiUrl: string;
   carrierDeadlineMs?: number;
   leaseS?: number;
 }

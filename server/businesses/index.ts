@@ -1,4 +1,11 @@
 export { businessFor, locationMustExist } from './access.ts';
 export { type OnboardingPlan, writeBusiness } from './onboard.ts';
 export { onboardingJobs, onboardQueue } from './onboarding-jobs.ts';
+export {
+  type FoundAccount,
+  findProviderAccounts,
+  type Provider,
+  type ProviderCredentials,
+  readProviderAccount,
+} from './provider-accounts.ts';
 export { businessRoutes } from './routes.ts';

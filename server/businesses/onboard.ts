@@ -8,6 +8,7 @@ import type { Tables, Tx } from '../core/db/index.ts';
 import { type FieldFault, invalidFields } from '../core/fault.ts';
 import { newId } from '../core/ids.ts';
 import type { Secrets } from '../core/secrets.ts';
+import { type Provider, writeProviderAccount } from './provider-accounts.ts';
 
 export type OnboardingPlan = Static<Contract['onboardBusiness']['input']['body']>;
 
@@ -72,17 +73,8 @@ export async function writeBusiness(
 
   for (const [provider, credentials] of Object.entries(plan.providers ?? {})) {
     if (!credentials) continue;
-    const sealed_credentials = secrets.seal(
-      JSON.stringify(credentials),
-      `provider ${business_id} ${provider}`,
-    );
-    await tx
-      .insertInto('provider_accounts')
-      .values({ business_id, provider, sealed_credentials, ...dated })
-      .onConflict((conflict) =>
-        conflict.columns(['business_id', 'provider']).doUpdateSet({ sealed_credentials, updated_at: now }),
-      )
-      .execute();
+    const account = { businessId: business_id, provider: provider as Provider, credentials };
+    await writeProviderAccount(tx, now, secrets, account as never);
   }
 
   await writeSteps(tx, now, business_id);

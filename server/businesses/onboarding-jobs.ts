@@ -1,4 +1,4 @@
-import type { Carriers } from '../channels/index.ts';
+import type { Carriers, Problem } from '../channels/index.ts';
 import type { Clock } from '../core/clock.ts';
 import { type Db, inTransaction, type Tx } from '../core/db/index.ts';
 import { recordEvents } from '../core/events/index.ts';
@@ -6,6 +6,7 @@ import type { Origin } from '../core/http/index.ts';
 import type { JobHandler, QueueDefinition } from '../core/queue/index.ts';
 import type { Secrets } from '../core/secrets.ts';
 import { carrierSteps, type OnboardingStep } from './onboard.ts';
+import { type Provider, readProviderAccount } from './provider-accounts.ts';
 
 export const onboardQueue: QueueDefinition<{ business_id: number }> = {
   name: 'onboard-business',
@@ -15,6 +16,15 @@ export const onboardQueue: QueueDefinition<{ business_id: number }> = {
 
 /** How long a carrier may take to answer a check. */
 const checkDeadlineMs = 15_000;
+
+interface JobOptions {
+  db: Db;
+  clock: Clock;
+  secrets: Secrets;
+  carriers: Carriers;
+  /** Where carriers reach the API: the public URL with the base path. */
+  apiUrl: string;
+}
 
 interface StepResult {
   status: 'done' | 'failed' | 'skipped';
@@ -26,12 +36,7 @@ interface StepResult {
  * The steps of an onboarding that speak with carriers. Each is safe to repeat: after a crash the
  * job is claimed again and goes on with the first step that is not done.
  */
-export function onboardingJobs(options: {
-  db: Db;
-  clock: Clock;
-  secrets: Secrets;
-  carriers: Carriers;
-}): JobHandler<never>[] {
+export function onboardingJobs(options: JobOptions): JobHandler<never>[] {
   const { db, clock } = options;
   const now = () => new Date(clock.now());
 
@@ -107,45 +112,53 @@ async function setStep(
     .execute();
 }
 
-async function runStep(
-  name: OnboardingStep,
-  businessId: number,
-  { db, secrets, carriers }: { db: Db; secrets: Secrets; carriers: Carriers },
-): Promise<StepResult> {
+/** Asks each carrier about all of its senders at once. */
+async function runStep(name: OnboardingStep, businessId: number, options: JobOptions): Promise<StepResult> {
+  const { db, secrets, carriers, apiUrl } = options;
   const senders = await db
     .selectFrom('senders')
-    .leftJoin('provider_accounts as p', (join) =>
-      join.onRef('p.business_id', '=', 'senders.business_id').onRef('p.provider', '=', 'senders.provider'),
-    )
-    .select(['senders.channel', 'senders.address', 'senders.provider', 'p.sealed_credentials'])
-    .where('senders.business_id', '=', businessId)
-    .where('senders.active', '=', true)
-    .orderBy('senders.created_at')
+    .select(['channel', 'address', 'provider'])
+    .where('business_id', '=', businessId)
+    .where('active', '=', true)
+    .orderBy('created_at')
+    .orderBy('sender_id')
     .execute();
   if (senders.length === 0) return { status: 'skipped', remedy: 'Add senders to be able to send.' };
-  for (const sender of senders) {
-    const carrier = carriers.get(sender.provider);
+  const problems: Problem[] = [];
+  for (const [provider, theirs] of Map.groupBy(senders, (sender) => sender.provider)) {
+    const carrier = carriers.get(provider);
     if (!carrier) {
-      return {
-        status: 'failed',
-        error: `${sender.address}: this Omega has no carrier ${sender.provider}.`,
+      problems.push({
+        about: theirs[0]!.address,
+        error: `this Omega has no carrier ${provider}.`,
         remedy: `Choose one of ${[...carriers.keys()].join(', ') || 'none'} as the sender's provider, and post the onboarding again.`,
-      };
+      });
+      continue;
     }
-    // The steps check in the order of trust: the account first, then each address with it.
-    const account = sender.sealed_credentials
-      ? JSON.parse(secrets.open(sender.sealed_credentials, `provider ${businessId} ${sender.provider}`))
-      : null;
-    if (carrier.needsAccount && !account) {
-      return {
-        status: 'failed',
-        error: `${sender.address}: there are no credentials for ${sender.provider}.`,
-        remedy: `Send providers.${sender.provider} with the onboarding again.`,
-      };
+    const account =
+      carrier.account === null
+        ? null
+        : await readProviderAccount(db, secrets, businessId, carrier.account as Provider);
+    if (carrier.account !== null && !account) {
+      problems.push({
+        about: theirs[0]!.address,
+        error: `there are no credentials for ${carrier.account}.`,
+        remedy: `Send providers.${carrier.account} with the onboarding again.`,
+      });
+      continue;
     }
-    if (name !== 'test_message') continue;
-    const wrong = await carrier.verify(sender, account, AbortSignal.timeout(checkDeadlineMs));
-    if (wrong) return { status: 'failed', error: `${sender.address}: ${wrong.error}`, remedy: wrong.remedy };
+    const signal = AbortSignal.timeout(checkDeadlineMs);
+    problems.push(
+      ...(name === 'test_message'
+        ? await carrier.check(account, theirs, signal)
+        : ((await carrier.connect?.(account, theirs, apiUrl, signal)) ?? [])),
+    );
   }
-  return { status: 'done' };
+  return problems.length === 0 ? { status: 'done' } : failedFor(problems);
+}
+
+function failedFor(problems: Problem[]): StepResult {
+  const errors = problems.map(({ about, error }) => (about === null ? error : `${about}: ${error}`));
+  const remedies = new Set(problems.map(({ remedy }) => remedy));
+  return { status: 'failed', error: errors.join(' '), remedy: [...remedies].join(' ') };
 }

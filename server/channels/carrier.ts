@@ -52,6 +52,20 @@ export type FindOutcome =
 /** A business's account with the carrier, decrypted; null where it needs none. */
 export type CarrierAccount = Record<string, unknown> | null;
 
+/** One of a business's own addresses. */
+export interface CarrierSender {
+  channel: string;
+  address: string;
+}
+
+/** What is wrong with an account or a sender, in words for whoever can mend it. */
+export interface Problem {
+  /** The sender's address; null where it is about the account. */
+  about: string | null;
+  error: string;
+  remedy: string;
+}
+
 /**
  * What every carrier is to Omega. `send` is called with an attempt written down and no transaction
  * open; it may take until `signal` aborts, and a throw counts as `unknown`.
@@ -59,8 +73,8 @@ export type CarrierAccount = Record<string, unknown> | null;
 export interface Carrier {
   provider: string;
   channels: readonly string[];
-  /** Whether a business must give credentials before it can send. */
-  needsAccount: boolean;
+  /** Which of the business's accounts (`providers` of its onboarding) it sends with; null where it needs none. */
+  account: string | null;
   send(message: OutgoingMessage, account: CarrierAccount, signal: AbortSignal): Promise<SendOutcome>;
   /** Asks the carrier whether it has a message whose outcome is not known. `since`: when it was handed over. */
   find(
@@ -70,15 +84,20 @@ export interface Carrier {
     signal: AbortSignal,
   ): Promise<FindOutcome>;
   /**
-   * Checks the account and a sender at onboarding, sending nothing to anybody.
+   * Checks the account and its senders against the carrier, sending nothing to anybody: at onboarding,
+   * and whenever `omega doctor` asks.
    *
-   * @returns null where all is well, else the error and what to do about it
+   * @returns every problem with its remedy; none where all is well
    */
-  verify(
-    sender: { channel: string; address: string },
+  check(account: CarrierAccount, senders: readonly CarrierSender[], signal: AbortSignal): Promise<Problem[]>;
+  /** Tells the carrier where to call us back, where its API can be told. Safe to repeat. */
+  connect?(
     account: CarrierAccount,
+    senders: readonly CarrierSender[],
+    /** Where carriers reach the API: the public URL with the base path, no slash at the end. */
+    apiUrl: string,
     signal: AbortSignal,
-  ): Promise<{ error: string; remedy: string } | null>;
+  ): Promise<Problem[]>;
 }
 
 /** The carriers that this process can speak with, by name. */

@@ -1,11 +1,13 @@
 export type {
   Carrier,
   CarrierAccount,
+  CarrierSender,
   Carriers,
   FindOutcome,
   OutgoingAttachment,
   OutgoingMail,
   OutgoingMessage,
+  Problem,
   SendOutcome,
 } from './carrier.ts';
 export type { Attachment } from './email/attachments.ts';

@@ -19,7 +19,10 @@ import { writeMessages } from './write-messages.ts';
 export type CarrierEvent = {
   provider: string;
   businessId: number;
+  /** What the carrier posted, where it is not kept as a receipt. */
   raw: Record<string, unknown>;
+  /** The receipt that it was read from. */
+  receiptId?: string;
 } & (
   | {
       kind: 'status';
@@ -146,6 +149,7 @@ export function createCarrierEvents(options: {
           business_id: event.businessId,
           provider_message_id: event.providerMessageId,
           payload: JSON.stringify(event),
+          receipt_id: event.receiptId ?? null,
           state: 'kept',
           received_at: now(),
         })

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { type Provider, readProviderAccount } from '../businesses/index.ts';
 import type { Carrier, CarrierAccount, Carriers, SendOutcome } from '../channels/index.ts';
 import { createBatcher } from '../core/batcher.ts';
 import type { Clock } from '../core/clock.ts';
@@ -245,17 +246,9 @@ function failuresOf(
 }
 
 function accountReader({ db, secrets }: Pick<DeliveryOptions, 'db' | 'secrets'>) {
-  return async ({ provider, needsAccount }: Carrier, businessId: number): Promise<CarrierAccount> => {
-    if (!needsAccount) return null;
-    const row = await db
-      .selectFrom('provider_accounts')
-      .select('sealed_credentials')
-      .where('business_id', '=', businessId)
-      .where('provider', '=', provider)
-      .executeTakeFirst();
-    return row
-      ? JSON.parse(secrets.open(row.sealed_credentials, `provider ${businessId} ${provider}`))
-      : null;
+  return async ({ account }: Carrier, businessId: number): Promise<CarrierAccount> => {
+    if (account === null) return null;
+    return readProviderAccount(db, secrets, businessId, account as Provider);
   };
 }
 

@@ -3,6 +3,9 @@ import { contract, type Operation, type OperationId } from '../../contract/index
 /** Every row of the contract, with its name. */
 export const operations = Object.entries(contract) as [OperationId, Operation][];
 
+/** The rows that are for callers: what carriers post has signatures, and tests of its own. */
+export const callable = operations.filter(([, row]) => !row.webhook);
+
 /** The rows that a caller needs credentials for. */
 export const guarded = operations.filter(([, row]) => row.auth !== 'public');
 
@@ -22,6 +25,8 @@ export interface Things {
   attachment_id: string;
   import_id: string;
   session_id: string;
+  /** What a carrier posted: nobody's but the platform's. */
+  receipt_id: string;
   token: string;
   /** The client's phone, and the business's own number. */
   phone: string;
@@ -45,6 +50,7 @@ const thingOfField: Record<string, keyof Things> = {
   attachment_id: 'attachment_id',
   import_id: 'import_id',
   session_id: 'session_id',
+  receipt_id: 'receipt_id',
   token: 'token',
 };
 

@@ -1,3 +1,4 @@
+import { keepReceipt } from '../../server/receipts/store.ts';
 import type { Things } from './contract-requests.ts';
 import type { Client, RunningOmega } from './omega.ts';
 
@@ -66,9 +67,35 @@ export async function businessWithThings(
       attachment_id: page.data[0].attachments[0].attachment_id,
       import_id: imported.body.import_id,
       session_id: session.body.session_id,
+      receipt_id: await keptWebhook(omega),
       token: session.body.token,
       phone,
       sender,
     },
   };
+}
+
+/** A webhook in quarantine, of a carrier that this Omega does not have: its row alone. */
+async function keptWebhook(omega: RunningOmega): Promise<string> {
+  const { database, secrets } = omega.omega;
+  const source = {
+    name: 'carrier-pigeon',
+    provider: 'carrier-pigeon',
+    proofHeaders: [],
+    verify: () => Promise.reject(new Error('not asked')),
+    apply: () => Promise.reject(new Error('not asked')),
+  };
+  const webhook = {
+    method: 'POST',
+    url: 'http://127.0.0.1/omega/carrier-pigeon',
+    headers: {},
+    body: Buffer.from(crypto.randomUUID()),
+    ip: '',
+    receivedAt: new Date(omega.clock.now()),
+  };
+  return keepReceipt(database.db, secrets, webhook.receivedAt, source, webhook, {
+    state: 'quarantined',
+    businessId: null,
+    note: 'It flew away.',
+  });
 }

@@ -3,9 +3,9 @@
  * two. Columns that the database fills are {@link Generated}.
  */
 import type { ColumnType, Generated } from 'kysely';
-import type { MessageStatus } from '../../../contract/index.ts';
+import type { MessageStatus, ReceiptState } from '../../../contract/index.ts';
 
-export type { MessageStatus };
+export type { MessageStatus, ReceiptState };
 
 /** Written as text (JSON.stringify), read as a value: the same in `pg` and PGlite. */
 type Json<T> = ColumnType<T, string, string>;
@@ -49,6 +49,7 @@ export interface Tables {
     active: Generated<boolean>;
   };
   provider_accounts: Dated & { business_id: number; provider: string; sealed_credentials: string };
+  provider_account_names: { business_id: number; provider: string; name_key: string };
   onboarding_steps: {
     business_id: number;
     name: string;
@@ -248,6 +249,24 @@ export interface Tables {
     state: 'kept' | 'applied' | 'parked' | 'refused';
     tries: Generated<number>;
     note: string | null;
+    receipt_id: string | null;
+    received_at: Date;
+    settled_at: Date | null;
+  };
+  webhook_receipts: {
+    receipt_id: string;
+    source: string;
+    provider: string;
+    business_id: number | null;
+    method: string;
+    url: string;
+    sealed_headers: string;
+    body: Uint8Array;
+    digest: string;
+    state: ReceiptState;
+    note: string | null;
+    tries: Generated<number>;
+    times: Generated<number>;
     received_at: Date;
     settled_at: Date | null;
   };
