@@ -1,4 +1,5 @@
 export { businessFor, locationMustExist } from './access.ts';
+export { askCarriers, type CarrierCheck } from './ask-carriers.ts';
 export { type OnboardingPlan, writeBusiness } from './onboard.ts';
 export { onboardingJobs, onboardQueue } from './onboarding-jobs.ts';
 export {

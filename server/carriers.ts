@@ -1,0 +1,20 @@
+import type { Carrier, Carriers } from './channels/index.ts';
+import type { Clock } from './core/clock.ts';
+import type { Db } from './core/db/index.ts';
+import type { JobQueue } from './core/queue/index.ts';
+import { createSimulator } from './simulator/index.ts';
+
+export interface CarrierParts {
+  db: Db;
+  queue: JobQueue;
+  clock: Clock;
+  /** Whether the carrier that needs no account is on. */
+  simulator: boolean;
+}
+
+/** Every carrier that this process can speak with, by its name. */
+export function allCarriers(parts: CarrierParts): Carriers {
+  const carriers: Carrier[] = [];
+  if (parts.simulator) carriers.push(createSimulator(parts));
+  return new Map(carriers.map((carrier) => [carrier.provider, carrier]));
+}
