@@ -19,7 +19,7 @@ import { businessOf, type Caller, originOf } from './caller.ts';
 import { createRateLimits, type Limits } from './limits.ts';
 import { registerDocs } from './openapi.ts';
 import { faultOf, problemOf } from './problem.ts';
-import { claimRequests, fingerprintOf, keepAnswers, keyText, requestIdReused } from './requests.ts';
+import { answerAgain, claimRequests, fingerprintOf, keepAnswers, keyText } from './requests.ts';
 import { compileAnswer, compileInput, refuseUnstorable } from './validation.ts';
 
 export interface HttpOptions {
@@ -374,8 +374,7 @@ async function runBinding(
   const key = { businessId: call.businessId, requestId: call.requestId, operation: row.id, fingerprint };
   const answer = await inTransaction(db, async (tx) => {
     const claim = (await claimRequests(tx, [key], call.now, secrets)).get(keyText(key))!;
-    if (claim.kind === 'reused') throw requestIdReused();
-    if (claim.kind === 'replay') return { ...claim.answer, replayed: true };
+    if (claim.kind === 'kept') return { ...answerAgain(claim, key), replayed: true };
     const first = await binding.run(tx, call);
     await keepAnswers(tx, [{ key, answer: first, sealed: row.secretAnswer ?? false }], secrets);
     return { ...first, replayed: false };
