@@ -268,6 +268,7 @@ function addRoute(
       if (request.body !== undefined && row.bodyStream === undefined)
         refuseUnstorable(withoutItems(row, request.body));
       refuseUnstorable(request.query);
+      refuseUnstorable(request.params);
       if (isWrite(row)) {
         request.requestId = requestIdOf(request, row);
         reply.header('X-Request-Id', request.requestId);
@@ -399,7 +400,11 @@ function sendFault(fault: Fault, request: FastifyRequest, reply: FastifyReply, l
 function methodsAt(path: string, basePath: string): string[] {
   if (!path.startsWith(basePath)) return [];
   const rest = path.slice(basePath.length).replace(/\/$/, '');
-  return (Object.values(contract) as Operation[])
-    .filter((row) => new RegExp(`^${row.path.replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(rest))
-    .map((row) => row.method);
+  const rows = (Object.values(contract) as Operation[]).filter((row) =>
+    new RegExp(`^${row.path.replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(rest),
+  );
+  // `/clients/import` is no client: a path that says it in words goes before one with a parameter in that place.
+  const parameters = (row: Operation) => row.path.split('{').length;
+  const fewest = Math.min(...rows.map(parameters));
+  return rows.filter((row) => parameters(row) === fewest).map((row) => row.method);
 }
