@@ -58,6 +58,8 @@ describe('POST /businesses/{business_id}/clients/{client_id}/conversations', () 
       location_id: 2,
       last_message: null,
       unread_count: 0,
+      identity_confirmed: true,
+      candidates: [],
       waiting_since: null,
       channels: [],
       created_at: now,

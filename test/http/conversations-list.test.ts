@@ -88,6 +88,8 @@ test('a row has the client, where the conversation stands, its last message and 
         unread_count: 1,
         waiting_since: '2026-03-10T15:05:00.000Z',
         channels: ['sms'],
+        identity_confirmed: true,
+        candidates: [],
         created_at: '2026-03-10T15:02:00.000Z',
         updated_at: '2026-03-10T15:05:00.000Z',
       },

@@ -6,6 +6,7 @@ import { type Db, inTransaction, type Tx } from '../../core/db/index.ts';
 import { Fault } from '../../core/fault.ts';
 import {
   answer,
+  answerAgain,
   type Binding,
   type Cursors,
   claimRequests,
@@ -16,7 +17,6 @@ import {
   pageOf,
   type RequestKey,
   read,
-  requestIdReused,
   streamOf,
 } from '../../core/http/index.ts';
 import { newId } from '../../core/ids.ts';
@@ -158,8 +158,7 @@ async function begin(
   const earlier = await importOfRequest(tx, key.businessId, key.requestId);
   if (earlier && isLost(earlier, now)) await release(tx, key);
   const claim = (await claimRequests(tx, [key], now, secrets)).get(keyText(key))!;
-  if (claim.kind === 'reused') throw requestIdReused();
-  if (claim.kind === 'replay') return { replay: claim.answer };
+  if (claim.kind === 'kept') return { replay: answerAgain(claim, key) };
   const importId = earlier?.import_id ?? newId();
   await startImport(tx, now, { businessId: key.businessId, importId, requestId: key.requestId, format });
   return { importId };
