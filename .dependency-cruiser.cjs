@@ -153,7 +153,7 @@ module.exports = {
     enhancedResolveOptions: {
       extensions: ['.ts', '.js', '.cjs', '.mjs', '.json'],
       exportsFields: ['exports'],
-      conditionNames: ['import', 'node', 'default', 'types'],
+      conditionNames: ['omega-source', 'import', 'node', 'default', 'types'],
     },
   },
 };
