@@ -51,7 +51,7 @@ async function everyone(businessId = 1001): Promise<unknown> {
   return { clients, addresses };
 }
 
-describe('an import', () => {
+describe('importClients: an import', () => {
   test('of 5,000 clients writes each, and again changes none', async () => {
     const rows = Array.from({ length: 5_000 }, (_, i) => ({
       client_id: 10_000 + i,
@@ -76,7 +76,7 @@ describe('an import', () => {
     expect(await everyone()).toEqual(after);
   }, 120_000);
 
-  test('names what is wrong with which row, and writes the others', async () => {
+  test('listClientImportErrors: names what is wrong with which row, and writes the others', async () => {
     const answer = await send(
       [
         '{"client_id":1,"name":"Fine"}',
@@ -196,7 +196,7 @@ describe('an import', () => {
     expect((await send('client_id\n51\n', csv, 'import-51')).body.code).toBe('request_id_reused');
   });
 
-  test('shows its progress while it runs, keeps what was reached when the stream breaks, and starts again', async () => {
+  test('listClientImports, getClientImport: shows its progress while it runs, keeps what was reached when the stream breaks, and starts again', async () => {
     const http = request(`${omega.url}${base}/import`, {
       method: 'POST',
       headers: { ...ndjson, 'x-api-key': key, 'idempotency-key': 'import-broken' },

@@ -18,7 +18,7 @@ const namesOf = async (query: string) => {
   return answer.body.data.map((row: { name: string }) => row.name);
 };
 
-describe('PUT a client', () => {
+describe('upsertClient: PUT a client', () => {
   test('makes them with addresses in the order told, the first one primary', async () => {
     const made = await put(501, {
       name: 'Ana Lima',
@@ -111,7 +111,7 @@ describe('PUT a client', () => {
   });
 });
 
-describe('the list of clients', () => {
+describe('listClients: the list of clients', () => {
   beforeAll(async () => {
     await put(601, { name: 'José Álvarez Núñez', phones: ['+12025550161'], location_id: 1 });
     await put(602, { name: "Siobhán O'Brien", emails: ['shiv@obrien.example'], location_id: 2 });
@@ -200,7 +200,7 @@ describe('the list of clients', () => {
   });
 });
 
-describe('the profile', () => {
+describe('getClient: the profile', () => {
   test('tells what is allowed on each channel and why, and where the conversation stands', async () => {
     const { body } = await api.get(`${base}/601`);
     const sms = body.consent.find((one: { channel: string }) => one.channel === 'sms');

@@ -140,7 +140,7 @@ describe('CANCEL after a message about an appointment', () => {
   });
 });
 
-describe('POST and GET /businesses/{business_id}/consents', () => {
+describe('recordConsent, listConsents: POST and GET /businesses/{business_id}/consents', () => {
   it('keeps marketing apart from the rest, and a STOP above both', async () => {
     const phone = newPhone();
     const consent = (state: string, category: string) =>

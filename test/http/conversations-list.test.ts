@@ -64,7 +64,7 @@ const found = async (query: Record<string, unknown>, caller = api) => {
 };
 const everyone = ['Dov', 'ANABEL', 'Ana', 'Chloé', 'Ben'];
 
-test('a row has the client, where the conversation stands, its last message and who waits since when', async () => {
+test('listConversations: a row has the client, where the conversation stands, its last message and who waits since when', async () => {
   const { body } = await api.get(withQuery(list, { client: 'Chloé' }));
   const { conversation_id, client_id } = byName.get('Chloé')!;
   expect(body).toEqual({

@@ -303,7 +303,7 @@ describe('files', () => {
   const bytes = Buffer.from([0, 1, 2, 255, 254, 13, 10]);
   const file = { filename: 'plan.pdf', content_type: 'application/pdf', content: bytes.toString('base64') };
 
-  test('are kept, handed to the carrier byte for byte, and can be downloaded', async () => {
+  test('downloadAttachment: are kept, handed to the carrier byte for byte, and can be downloaded', async () => {
     const sent = await queue({
       to: someone(),
       ...hello,

@@ -43,7 +43,7 @@ async function eventsOf(type: string, conversationId: string) {
   return rows.filter((row) => row.data.conversation_id === conversationId);
 }
 
-describe('POST …/assign (Assign a client conversation to a staff member)', () => {
+describe('assignConversation: POST …/assign (Assign a client conversation to a staff member)', () => {
   it('assigns, tells the list, and says in an event who did it and what changed', async () => {
     const { path, row, conversationId } = await conversationWith('hi');
     const assigned = await api.post(`${path}/assign`, { staff_id: 12345 });
@@ -88,7 +88,7 @@ describe('POST …/assign (Assign a client conversation to a staff member)', () 
   });
 });
 
-describe('POST …/status (Update client conversation status)', () => {
+describe('setConversationStatus: POST …/status (Update client conversation status)', () => {
   it('snoozes until a time and wakes by itself then', async () => {
     const { path, row, conversationId } = await conversationWith('hi');
     const until = new Date(omega.clock.now() + 3_600_000).toISOString();
@@ -149,7 +149,7 @@ describe('POST …/status (Update client conversation status)', () => {
   });
 });
 
-describe('POST …/messages/read (Update read status of messages using filters)', () => {
+describe('markMessagesRead: POST …/messages/read (Update read status of messages using filters)', () => {
   it('marks all, or up to one, or some, and the counter follows', async () => {
     const { path, row, messageIds } = await conversationWith('one', 'two', 'three');
     expect((await row()).unread_count).toBe(3);
@@ -197,7 +197,7 @@ describe('POST …/messages/read (Update read status of messages using filters)'
   });
 });
 
-describe('GET …/conversations/filters (Get available conversation filters)', () => {
+describe('getConversationFilters: GET …/conversations/filters (Get available conversation filters)', () => {
   it('each option counts what its filter shows', async () => {
     const { body } = await api.get('/businesses/1001/conversations/filters');
     const names = body.filters.map((filter: { name: string }) => filter.name);
@@ -227,7 +227,7 @@ describe('GET …/conversations/filters (Get available conversation filters)', (
   });
 });
 
-describe('GET …/locations, …/staffs and …/staffs/{staff_id}', () => {
+describe('listLocations, listStaffs, getStaff: GET …/locations, …/staffs and …/staffs/{staff_id}', () => {
   it('lists locations with their time zone and senders, page by page', async () => {
     const first = await api.get('/businesses/1001/locations?limit=1');
     expect(first.body).toMatchObject({

@@ -20,7 +20,7 @@ const schedule = async (to: string, ms: number, more: object = {}) =>
   (await api.post('/sms/queue', { to, content: `scheduled ${to}`, send_at: inMs(ms), ...more })).body
     .message_id as string;
 
-test('a message is canceled only before it was handed over', async () => {
+test('cancelMessage: a message is canceled only before it was handed over', async () => {
   const id = await schedule('+12025550111', minute);
   const canceled = await api.post(`/messages/${id}/cancel`);
   expect(canceled).toMatchObject({ status: 200, body: { message_id: id, status: 'canceled' } });
@@ -42,7 +42,7 @@ test('a message is canceled only before it was handed over', async () => {
   });
 });
 
-test('a message moved later goes then, one moved earlier goes earlier, each once', async () => {
+test('rescheduleMessage: a message moved later goes then, one moved earlier goes earlier, each once', async () => {
   const later = await schedule('+12025550112', minute);
   const earlier = await schedule('+12025550113', 60 * minute);
   const past = await schedule('+12025550114', 60 * minute);
@@ -68,7 +68,7 @@ test('a message moved later goes then, one moved earlier goes earlier, each once
   expect(leap).toMatchObject({ status: 422, body: { errors: [{ path: 'send_at' }] } });
 });
 
-test('an appointment that moves takes its messages with it, in one call, and none of another business', async () => {
+test('updateExternalRef: an appointment that moves takes its messages with it, in one call, and none of another business', async () => {
   const day = 1440 * minute;
   const starts_at = inMs(10 * day);
   const ref = { external_ref: { type: 'appointment', id: '8841', starts_at } };
@@ -182,7 +182,7 @@ test('an answer to a conversation that moved on is stopped, with what was missed
   expect(late.body.missed).toHaveLength(1);
 });
 
-test('a preflight decides as the send does, and leaves nothing behind', async () => {
+test('preflightMessage: a preflight decides as the send does, and leaves nothing behind', async () => {
   const { db } = omega.omega.database;
   const count = async () => {
     const tables = ['messages', 'clients', 'addresses', 'conversations', 'requests', 'events'] as const;

@@ -25,8 +25,8 @@ export type DatabaseTarget =
       queryTimeoutMs?: number;
     }
   | { kind: 'pglite'; dataDir: string }
-  /** Keeps nothing. */
-  | { kind: 'memory' };
+  /** Keeps nothing. It begins empty, or as the archive `from` has it. */
+  | { kind: 'memory'; from?: string };
 
 export interface Database {
   db: Db;
@@ -99,14 +99,12 @@ function openPostgres(
   return { db, kind: 'postgres', pglite: null, url, queryTimeoutMs, close: () => db.destroy() };
 }
 
-async function openPglite(
-  target: { kind: 'pglite'; dataDir: string } | { kind: 'memory' },
-): Promise<Database> {
+async function openPglite(target: Exclude<DatabaseTarget, { kind: 'postgres' }>): Promise<Database> {
   const parsers = { [pgliteTypes.INT8]: Number };
   let pglite: PGlite;
   let unlock = async () => {};
   if (target.kind === 'memory') {
-    const tar = templateTar();
+    const tar = target.from ?? templateTar();
     const loadDataDir = existsSync(tar) ? new Blob([await readFile(tar)]) : undefined;
     pglite = new PGlite({ dataDir: 'memory://', parsers, loadDataDir });
   } else {
