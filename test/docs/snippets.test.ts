@@ -14,12 +14,16 @@ const docs = ['guide.md', 'sdk.md'] as const;
 const snippets = Object.fromEntries(
   docs.map((doc) => [doc, snippetsOf(readFileSync(join(root, 'docs', doc), 'utf8'))]),
 ) as Record<(typeof docs)[number], Snippet[]>;
+const fileOf = (doc: string, snippet: Snippet, kind: string) =>
+  `${doc.replace('.md', '')}-${snippet.line}.${kind}`;
 const setup = snippets['guide.md'].find((snippet) => snippet.info === 'setup')!.code;
 const programs = docs.flatMap((doc) =>
   snippets[doc]
     .filter((snippet) => snippet.language === 'ts' && snippet.info !== 'setup')
     .map((snippet) => ({
-      file: `${doc.replace('.md', '')}-${snippet.line}.ts`,
+      file: fileOf(doc, snippet, 'ts'),
+      // What stands alone is said to be plain JavaScript too, and is run as that.
+      run: fileOf(doc, snippet, snippet.info === 'quickstart' ? 'mjs' : 'ts'),
       code: snippet.info === 'quickstart' ? snippet.code : setup + snippet.code,
     })),
 );
@@ -48,7 +52,9 @@ beforeAll(async () => {
   const packed = await runProgram('npm', ['pack', '--silent', './built'], { cwd: folder });
   const install = ['install', '--offline', '--silent', '--no-audit', '--no-fund', `./${packed.trim()}`];
   await runProgram('npm', install, { cwd: folder });
-  for (const { file, code } of programs) await writeFile(join(folder, file), code);
+  for (const { file, run, code } of programs) {
+    for (const name of [file, run]) await writeFile(join(folder, name), code);
+  }
   // curl tells the status too, without a word of it in the guide.
   await writeFile(join(folder, '.curlrc'), 'write-out = "\\n%{http_code}"\n');
 
