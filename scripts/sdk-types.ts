@@ -54,7 +54,9 @@ function operationType(row: Operation): string {
     parts.push(
       `{ body: string | ReadableStream | Blob; content_type: ${union(row.bodyStream)}; request_id?: string }`,
     );
-  const data = row.bytes ? ['Uint8Array'] : Object.values(row.output).map((schema) => typeOf(schema as Schema));
+  const data = row.bytes
+    ? ['Uint8Array']
+    : Object.values(row.output).map((schema) => typeOf(schema as Schema));
   return `${doc(`${row.summary}. \`${row.method} ${row.path}\`\n\n${row.description}`)}  ${row.id}: { input: ${
     parts.join(' & ') || 'unknown'
   }; data: ${[...new Set(data)].join(' | ')} };`;
