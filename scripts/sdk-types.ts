@@ -13,6 +13,7 @@ import {
   type Operation,
   Problem,
 } from '../contract/index.ts';
+import { routes } from '../sdk/routes.ts';
 
 /** What is used here of JSON Schema. */
 interface Schema {
@@ -35,7 +36,7 @@ const nameOf = new Map(Object.entries(named).map(([name, schema]) => [key(schema
 
 /** @returns the text of `operations.d.ts`, which stands in for `sdk/operations.ts` */
 export function sdkTypes(): string {
-  const rows = Object.values(contract) as Operation[];
+  const rows = (Object.values(contract) as Operation[]).filter((row) => row.id in routes);
   return [
     '/** What each operation takes and answers. Written from the contract; do not edit. */',
     `export type ErrorCode = ${union(Object.keys(errorCodes))};`,
