@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { lstatSync, mkdtempSync, readFileSync } from 'node:fs';
 import { cp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -44,13 +44,22 @@ let omega: RunningOmega;
 let env: Record<string, string>;
 
 beforeAll(async () => {
+  const started = startOmega({ realTime: true });
   bundle = await buildSdk(join(folder, 'built'));
   await writeFile(
     join(folder, 'package.json'),
     '{"name": "an-integrator", "private": true, "type": "module"}',
   );
-  const packed = await runProgram('npm', ['pack', '--silent', './built'], { cwd: folder });
-  const install = ['install', '--offline', '--silent', '--no-audit', '--no-fund', `./${packed.trim()}`];
+  // Packed and unpacked as from a registry, not linked to.
+  const install = [
+    'install',
+    '--offline',
+    '--silent',
+    '--no-audit',
+    '--no-fund',
+    '--install-links',
+    './built',
+  ];
   await runProgram('npm', install, { cwd: folder });
   for (const { file, run, code } of programs) {
     for (const name of [file, run]) await writeFile(join(folder, name), code);
@@ -58,10 +67,10 @@ beforeAll(async () => {
   // curl tells the status too, without a word of it in the guide.
   await writeFile(join(folder, '.curlrc'), 'write-out = "\\n%{http_code}"\n');
 
-  omega = await startOmega({ realTime: true });
+  omega = await started;
   const { key } = await omega.business({ business_id: 1001 });
   env = { OMEGA: omega.url, KEY: key, HOME: folder };
-});
+}, 180_000);
 afterAll(async () => {
   await omega?.close();
   await rm(folder, { recursive: true, force: true });
@@ -74,6 +83,7 @@ describe('the package of the client', () => {
     ]);
     const installed = JSON.parse(readFileSync(join(folder, 'node_modules', 'omega', 'package.json'), 'utf8'));
     expect(installed).not.toHaveProperty('dependencies');
+    expect(lstatSync(join(folder, 'node_modules', 'omega')).isSymbolicLink()).toBe(false);
   });
 
   test('is as small as its page says, with no schema and nothing of Node in it', () => {
