@@ -149,7 +149,7 @@ module.exports = {
     doNotFollow: { path: '(^|/)node_modules/' },
     // A checkout whose node_modules is a link to another's is the same project.
     preserveSymlinks: true,
-    exclude: { path: '^([.]git|[.]omega|coverage)/' },
+    exclude: { path: '^([.]git|[.]omega|coverage|dist)/' },
     enhancedResolveOptions: {
       extensions: ['.ts', '.js', '.cjs', '.mjs', '.json'],
       exportsFields: ['exports'],

@@ -62,13 +62,17 @@ export async function buildSdk(folder: string): Promise<Bundle> {
       null,
       2,
     ),
+    // The page's links lead to its neighbours, which are not in the package.
+    'README.md': (await readFile(join(root, 'docs', 'sdk.md'), 'utf8')).replaceAll(
+      /\[([^\]]+)\]\((?!https?:|#)[^)]*\)/g,
+      '$1',
+    ),
     'sdk/index.js': bundle.code,
     'sdk/index.js.map': bundle.map,
     ...(await declarations()),
   };
   for (const [path, text] of Object.entries(files)) await writeFile(join(folder, path), text);
   await cp(join(root, 'LICENSE'), join(folder, 'LICENSE'));
-  await cp(join(root, 'docs', 'sdk.md'), join(folder, 'README.md'));
   return bundle;
 }
 

@@ -13,6 +13,7 @@ import {
   type Operation,
   Problem,
 } from '../contract/index.ts';
+import { routes } from '../sdk/routes.ts';
 
 /** What is used here of JSON Schema. */
 interface Schema {
@@ -35,7 +36,7 @@ const nameOf = new Map(Object.entries(named).map(([name, schema]) => [key(schema
 
 /** @returns the text of `operations.d.ts`, which stands in for `sdk/operations.ts` */
 export function sdkTypes(): string {
-  const rows = Object.values(contract) as Operation[];
+  const rows = (Object.values(contract) as Operation[]).filter((row) => row.id in routes);
   return [
     '/** What each operation takes and answers. Written from the contract; do not edit. */',
     `export type ErrorCode = ${union(Object.keys(errorCodes))};`,
@@ -54,7 +55,9 @@ function operationType(row: Operation): string {
     parts.push(
       `{ body: string | ReadableStream | Blob; content_type: ${union(row.bodyStream)}; request_id?: string }`,
     );
-  const data = row.bytes ? ['Uint8Array'] : Object.values(row.output).map((schema) => typeOf(schema as Schema));
+  const data = row.bytes
+    ? ['Uint8Array']
+    : Object.values(row.output).map((schema) => typeOf(schema as Schema));
   return `${doc(`${row.summary}. \`${row.method} ${row.path}\`\n\n${row.description}`)}  ${row.id}: { input: ${
     parts.join(' & ') || 'unknown'
   }; data: ${[...new Set(data)].join(' | ')} };`;
