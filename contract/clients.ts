@@ -86,7 +86,9 @@ export const ClientProfile = Type.Object({
     messages_in: Type.Integer({ minimum: 0 }),
     messages_out: Type.Integer({ minimum: 0 }),
     conversations: Type.Integer({ minimum: 0 }),
-    capped: Type.Boolean({ description: 'One of them is more: they are counted up to 10,000.' }),
+    capped: Type.Boolean({
+      description: 'There are more than 10,000 messages (or conversations): only so many were counted.',
+    }),
   }),
   merged_from: Type.Array(ClientId, { description: 'Ids that were merged into this one; they lead here.' }),
   erased_at: Nullable(Time('When everything about them was erased; only counts are left.')),

@@ -140,7 +140,7 @@ export const listConversations = operation({
         Type.String({
           minLength: 1,
           maxLength: 200,
-          description: 'Part of the name, or a phone or mail address.',
+          description: 'Words of the name, each as a beginning, or the beginning of a phone or mail address.',
         }),
       ),
       since: Type.Optional(Time('Only those with activity since then.')),

@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
+import { readPhoneBeginning } from '../core/addresses.ts';
 import type { AddressKind } from '../core/db/index.ts';
 
 /**
@@ -68,12 +69,12 @@ export function wordsSql(lexemes: string[]): RawBuilder<string> {
 }
 
 /**
- * What was typed, as a `tsquery`: all its words as prefixes; a phone (`phone`: as the business's
- * country reads it) or a mail address as a prefix of the address.
+ * What was typed, as a `tsquery`: all its words as prefixes; a phone (with its country code, or as the
+ * business's `country` writes it) or a mail address as a prefix of the address.
  *
  * @returns null where nothing can be searched for
  */
-export function queryOf(businessId: number, typed: string, phone: string | null): string | null {
+export function queryOf(businessId: number, typed: string, country: string): string | null {
   const text = typed.trim();
   const prefix = (word: string) => {
     const lexeme = `${businessId}/${word}`.replaceAll('\\', '\\\\').replaceAll("'", "''");
@@ -82,7 +83,8 @@ export function queryOf(businessId: number, typed: string, phone: string | null)
   if (text.includes('@')) return prefix(text.toLowerCase());
   if (/^[+(]?[0-9][0-9 ().+-]*$/.test(text)) {
     const digits = text.replaceAll(/[^0-9]/g, '');
-    const forms = new Set([digits, ...(phone === null ? [] : [phone])]);
+    const inCountry = readPhoneBeginning(text, country);
+    const forms = new Set([digits, ...(inCountry === null ? [] : [inCountry])]);
     return [...forms].map(prefix).join(' | ');
   }
   const words = new Set(

@@ -50,7 +50,7 @@ async function traces(): Promise<string[]> {
   return [...new Set(found)].sort();
 }
 
-describe('erasing a client', () => {
+describe('eraseClient', () => {
   let conversationId: string;
   let waiting: string[];
 
@@ -194,7 +194,7 @@ describe('erasing a client', () => {
   });
 });
 
-describe('of mail', () => {
+describe('eraseClient, of mail', () => {
   const word = 'Wurzelwerk';
   let failed: string;
   let mail: string;
@@ -311,7 +311,7 @@ test('what two people share stays with the other: the phone, and its consent', a
   expect(sent.body.status).toBe('suppressed');
 });
 
-test('the export tells everything, page by page, notes among it', async () => {
+test('exportClient tells everything, page by page, notes among it', async () => {
   const phone = '+12025550190';
   await api.call('PUT', `${base}/701`, { name: 'Export Me', phones: [phone] });
   const { conversation_id } = await inbound(phone, 'One');

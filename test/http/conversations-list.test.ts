@@ -105,7 +105,7 @@ test('a row has the client, where the conversation stands, its last message and 
   expect(ben).toMatchObject({ last_message: null, channels: [], client: { email: 'ben@example.com' } });
 });
 
-describe('filters', () => {
+describe('listConversations, filters', () => {
   test.each<[Record<string, unknown>, string[]]>([
     [{}, everyone],
     [{ status: 'open' }, ['Dov', 'Ana']],
@@ -182,7 +182,7 @@ describe('filters', () => {
   });
 });
 
-describe('the order', () => {
+describe('listConversations, order', () => {
   test('is by the last activity, newest first, unless told', async () => {
     expect((await found({})).slice(2)).toEqual(everyone.slice(2));
     expect(await found({ sort: 'newest' })).toEqual(await found({}));
@@ -194,7 +194,7 @@ describe('the order', () => {
   });
 });
 
-describe('pages', () => {
+describe('listConversations, pages', () => {
   const many = '/businesses/2002/conversations';
   let there: Client;
   const from = (i: number) => `+1202600${String(i).padStart(4, '0')}`;

@@ -68,7 +68,18 @@ const wrappers = new Set(['anyOf', 'oneOf', 'allOf', 'if', 'propertyNames']);
 function faultOfValidation(errors: AjvError[]): Fault {
   const seen = new Set<string>();
   const faults: FieldFault[] = [];
-  const parts = errors.filter((error) => !wrappers.has(error.keyword));
+  // `null` is always the other choice; what is wrong with the value that was given says more.
+  const isNullChoice = (error: AjvError) =>
+    error.keyword === 'type' &&
+    error.params.type === 'null' &&
+    errors.some(
+      (other) =>
+        other !== error &&
+        !wrappers.has(other.keyword) &&
+        other.instancePath.startsWith(error.instancePath) &&
+        other.params.type !== 'null',
+    );
+  const parts = errors.filter((error) => !wrappers.has(error.keyword) && !isNullChoice(error));
   for (const error of parts.length > 0 ? parts : errors) {
     const fault = fieldFault(error);
     const key = `${fault.path} ${fault.message}`;
