@@ -158,7 +158,7 @@ export const listClients = operation({
   tag: 'business-clients',
   summary: 'Get paginated list of clients for a business',
   description:
-    'A row for each client who was neither merged nor erased. Filters narrow together; the cursor holds for the filters it was given with. `q` finds by name (every word as a beginning, case and accents do not matter), by phone (its beginning, with or without country code) or by mail address (its beginning).',
+    'A row for each client who was neither merged nor erased. Filters narrow together; the cursor holds for the filters it was given with. `q` finds by name (every word as a beginning, case and accents do not matter), by phone (its beginning, with or without country code, or its last 7 or 4 digits) or by mail address (its beginning).',
   auth: 'read',
   bucket: 'search',
   input: {

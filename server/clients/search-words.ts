@@ -56,8 +56,9 @@ export function lexemesOf(
   const words = new Set(client.name === null ? [] : wordsOf(client.name));
   for (const { kind, address } of client.addresses) {
     words.add(address.toLowerCase().slice(0, 320));
-    // Without the plus sign a number is found by what people type.
-    if (kind === 'phone') words.add(address.slice(1));
+    // Without the plus sign a number is found by what people type: from its start, or the digits at its
+    // end that a front desk asks for, the last seven or four.
+    if (kind === 'phone') for (const from of [1, -7, -4]) words.add(address.slice(from));
   }
   words.delete('');
   return [...words].map((word) => `${businessId}/${word}`);

@@ -7,3 +7,9 @@ create index clients_of_location on clients (business_id, location_id, sort_name
   where location_id is not null and merged_into is null and erased_at is null;
 create index clients_provisional on clients (business_id, sort_name collate "C", client_id)
   where provisional and merged_into is null and erased_at is null;
+
+-- A phone is found by its last seven or four digits too.
+update clients c set search_words = search_words || array_to_tsvector(array(
+  select c.business_id || '/' || right(a.address, n) from client_addresses a, unnest(array[7, 4]) n
+  where a.business_id = c.business_id and a.client_id = c.client_id and a.kind = 'phone'))
+where exists (select 1 from client_addresses a where a.business_id = c.business_id and a.client_id = c.client_id and a.kind = 'phone');

@@ -317,11 +317,24 @@ test('exportClient tells everything, page by page, notes among it', async () => 
   const { conversation_id } = await inbound(phone, 'One');
   await inbound(phone, 'STOP');
   await api.post(`${base}/701/conversations/${conversation_id}/note`, { content: 'A note' });
+  // Of their address, told of somebody else who shares it.
+  await api.call('PUT', `${base}/702`, { name: 'Shares It', phones: [phone] });
+  await api.post('/businesses/1001/consents', {
+    client_id: 702,
+    channel: 'sms',
+    address: phone,
+    state: 'granted',
+    category: 'marketing',
+    source: 'front_desk',
+  });
   const first = await api.get(`${base}/701/export?limit=2`);
   expect(first.status).toBe(200);
   expect(first.body).toMatchObject({
     client: { client_id: 701, name: 'Export Me' },
-    consents: [{ address: phone, state: 'revoked', source: 'keyword', evidence: { content: 'STOP' } }],
+    consents: [
+      { address: phone, state: 'revoked', source: 'keyword', evidence: { content: 'STOP' } },
+      { address: phone, state: 'granted', category: 'marketing', source: 'front_desk' },
+    ],
     conversations: [{ conversation_id }],
     has_more: true,
   });

@@ -146,6 +146,8 @@ describe('listClients', () => {
     expect(await namesOf(`q=${encodeURIComponent('(202) 555-0161')}`)).toEqual(['José Álvarez Núñez']);
     expect(await namesOf(`q=${encodeURIComponent('+4420718')}`)).toEqual(['Łukasz Groß']);
     expect(await namesOf('q=1202555016')).toEqual(['José Álvarez Núñez', 'joseph k.']);
+    expect(await namesOf('q=555-0164')).toEqual(['joseph k.']);
+    expect(await namesOf('q=0164')).toEqual(['joseph k.']);
     // As the country of the business writes it, without the country code.
     expect(await namesOf(`q=${encodeURIComponent('(202) 555-016')}`)).toEqual([
       'José Álvarez Núñez',
@@ -179,7 +181,9 @@ describe('listClients', () => {
   });
 
   test('sorts by name with the nameless last, by last seen, and newest first', async () => {
-    expect(await namesOf('q=2025&sort=last_seen')).toEqual([]);
+    expect((await namesOf('q=2025&sort=last_seen')).slice(0, 2).sort()).toEqual(
+      [null, 'José Álvarez Núñez'].sort(),
+    );
     const byName = await namesOf('limit=100');
     expect(byName.at(-1)).toBe(null);
     expect(byName.slice(0, 2)).toEqual(['Ana Maria Lima', 'José Álvarez Núñez']);

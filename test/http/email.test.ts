@@ -124,6 +124,17 @@ describe('queueEmail', () => {
     expect([bare.status, bare.body.errors[0].path]).toEqual([422, 'subject']);
   });
 
+  test('the derived text has no address that was taken out of a link, and an empty mail is refused', async () => {
+    const sent = await queue({
+      to: someone(),
+      subject: 'Hi',
+      html: '<p>Read <a href="javascript:alert(1)">this</a> or <a href="https://lotus.example/">that</a></p>',
+    });
+    expect((await messageOf(lotus, sent)).content).toBe('Read this or that [https://lotus.example/]');
+    const empty = await lotus.post('/email/queue', { to: someone(), subject: 'Hi', text: '' });
+    expect([empty.status, empty.body.errors[0].path]).toEqual([422, 'text']);
+  });
+
   test('the same request id is one mail, and another body under it is refused', async () => {
     const body = { to: someone(), ...hello, request_id: 'mail-once' };
     const first = await lotus.post('/email/queue', body);

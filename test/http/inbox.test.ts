@@ -261,6 +261,7 @@ describe('listStaffs', () => {
     expect((await api.get('/businesses/1001/staffs?q=NOAH')).body.data).toHaveLength(1);
     expect((await api.get('/businesses/1001/staffs?q=mia@lotus')).body.data).toHaveLength(1);
     expect((await api.get('/businesses/1001/staffs?q=%25')).body.data).toHaveLength(0);
+    expect((await api.get('/businesses/1001/staffs?q=n%C3%B6ah')).body.data).toHaveLength(1);
     expect((await api.get('/businesses/1001/staffs?location_id=2')).body.data).toHaveLength(1);
     const first = await api.get('/businesses/1001/staffs?limit=1');
     const second = await api.get(`/businesses/1001/staffs?limit=1&cursor=${first.body.next_cursor}`);
