@@ -54,7 +54,7 @@ async function fill(businessId: number, clients: number): Promise<void> {
   for (let from = 0; from < clients; from += 10_000) {
     const rows = Array.from({ length: Math.min(10_000, clients - from) }, (_, i) => {
       const id = from + i + 1;
-      const name = `${given[id % 10]} ${family[Math.floor(id / 10) % 10]} ${id.toString(36)}`;
+      const name = `${given[Math.floor(id / 100) % 10]} ${family[Math.floor(id / 1_000) % 10]} ${id.toString(36)}`;
       const phone = `+1${2_020_000_000 + id}`;
       const email = `client${id}@example.com`;
       const addresses = [

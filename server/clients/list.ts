@@ -168,10 +168,10 @@ export function hitsQuery(businessId: number, words: string): RawBuilder<{ clien
     select client_id from hits limit ${fewHits + 1}`;
 }
 
-/** `verdictOf` (consent.ts) for transactional messages to the address `l.address`, as SQL. */
-function refuses(businessId: number, channel: string) {
+/** `verdictOf` (consent.ts) for transactional messages to an address, as SQL. */
+function refuses(businessId: number, channel: string, address: RawBuilder<unknown>) {
   const latest = (categories: string) => sql`(
-    select state from consents e where e.business_id = ${businessId} and e.channel = ${channel} and e.address = l.address
+    select state from consents e where e.business_id = ${businessId} and e.channel = ${channel} and e.address = ${address}
       and e.category = any(${categories}::text[]) order by e.created_at desc, e.consent_id desc limit 1)`;
   return sql`'revoked' in (${latest('{all}')}, ${latest('{all,transactional}')})`;
 }
@@ -187,18 +187,20 @@ async function fewOptedOut(db: Db, businessId: number, channel: string): Promise
   const { rows } = await sql<{ client_id: number }>`
     select l.client_id from client_addresses l
     where l.business_id = ${businessId} and l.kind = ${addressKindOf(channel)} and l.is_primary
-      and l.address = any(${refused.rows.map((row) => row.address)}::text[]) and ${refuses(businessId, channel)}`.execute(
-    db,
-  );
+      and l.address = any(${refused.rows.map((row) => row.address)}::text[])
+      and ${refuses(businessId, channel, sql`l.address`)}`.execute(db);
   return rows.map((row) => row.client_id);
 }
 
-/** The same, asked of each client that the sort's index meets: `offset 0` keeps it from being a join of all. */
+/**
+ * The same, asked of each client that the sort's index meets: `offset 0` keeps it from being a join of all,
+ * and `r.address` has the verdict asked only where something was refused.
+ */
 function optedOut(businessId: number, channel: string) {
   return sql`exists (
     select 1 from client_addresses l
     where l.business_id = ${businessId} and l.client_id = clients.client_id and l.kind = ${addressKindOf(channel)} and l.is_primary
       and exists (select 1 from consents r where r.business_id = ${businessId} and r.channel = ${channel}
-        and r.address = l.address and r.state = 'revoked')
-      and ${refuses(businessId, channel)} offset 0)`;
+        and r.address = l.address and r.state = 'revoked' and ${refuses(businessId, channel, sql`r.address`)})
+    offset 0)`;
 }
