@@ -13,3 +13,8 @@ update clients c set search_words = search_words || array_to_tsvector(array(
   select c.business_id || '/' || right(a.address, n) from client_addresses a, unnest(array[7, 4]) n
   where a.business_id = c.business_id and a.client_id = c.client_id and a.kind = 'phone'))
 where exists (select 1 from client_addresses a where a.business_id = c.business_id and a.client_id = c.client_id and a.kind = 'phone');
+
+-- Erasing a client finds the kept answers that show them; those of sends, by far the most, are not in these.
+create index requests_about_client on requests (business_id, (coalesce(answer #>> '{client,client_id}', answer ->> 'client_id')))
+  where jsonb_exists_any(answer, array['client', 'address', 'addresses', 'name']);
+create index requests_with_candidates on requests (business_id) where jsonb_path_exists(answer, '$.candidates[0]');

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { impersonalTables, personalData } from '../../server/identity/personal-data.ts';
+import { dumpText } from '../support/dump.ts';
 import { type Client, type RunningOmega, startOmega } from '../support/omega.ts';
 
 let omega: RunningOmega;
@@ -298,6 +299,21 @@ describe('eraseClient, of mail', () => {
     const exported = await api.get(`${base}/901/export`);
     expect(exported.body.consents).toMatchObject([{ address: null, state: 'revoked' }]);
   });
+});
+
+test('erases who was merged into them, and their name where it stood as a candidate', async () => {
+  const phone = '+12025550195';
+  await api.call('PUT', `${base}/611`, { name: 'Wilhelmina Altname', phones: ['+12025550196'] });
+  await api.call('PUT', `${base}/611`, { name: 'Wilhelmina Altername' });
+  await api.call('PUT', `${base}/612`, { name: 'Wilhelmina Neuname', phones: [phone] });
+  await api.call('PUT', `${base}/613`, { name: 'Somebody Else', phones: [phone] });
+  const thread = await inbound(phone, 'Who am I?');
+  const of = `${base}/${thread.client_id}/conversations/${thread.conversation_id}`;
+  expect((await api.post(`${of}/assign`, { staff_id: 12345 })).body.candidates).toHaveLength(2);
+  await api.post(`${base}/612/merge`, { merge_client_id: 611 });
+  expect(await dumpText(omega.omega.database.db)).toContain('Wilhelmina');
+  expect((await erase(611)).body).toMatchObject({ client_id: 612 });
+  expect((await dumpText(omega.omega.database.db)).match(/.*(Wilhelmina|wilhelmina).*/g)).toBe(null);
 });
 
 test('what two people share stays with the other: the phone, and its consent', async () => {

@@ -116,6 +116,21 @@ describe('setConversationStatus', () => {
     expect((await row()).status).toBe('open');
   });
 
+  it('wakes at its time where the machine that set the job is ahead of the one that runs it', async () => {
+    const { path, row, conversationId } = await conversationWith('hi');
+    const at = (ms: number) => new Date(omega.clock.now() + ms);
+    await api.post(`${path}/status`, { status: 'snoozed', snoozed_until: at(60_000) });
+    await omega.omega.database.db
+      .updateTable('conversations')
+      .set({ snoozed_until: at(90_000) })
+      .where('conversation_id', '=', conversationId)
+      .execute();
+    await omega.tick(61_000);
+    expect((await row()).status).toBe('snoozed');
+    await omega.tick(30_000);
+    expect((await row()).status).toBe('open');
+  });
+
   it('closing ends the waiting, and a text from the client opens it again', async () => {
     const { path, row, phone } = await conversationWith('are you there?');
     expect((await row()).waiting_since).not.toBeNull();
