@@ -549,11 +549,9 @@ CREATE INDEX messages_of_request ON public.messages USING btree (business_id, re
 
 CREATE INDEX messages_unread ON public.messages USING btree (business_id, conversation_id) WHERE unread;
 
-CREATE INDEX requests_about_client ON public.requests USING btree (business_id, COALESCE((answer #>> '{client,client_id}'::text[]), (answer ->> 'client_id'::text))) WHERE jsonb_exists_any(answer, ARRAY['client'::text, 'address'::text, 'addresses'::text, 'name'::text]);
-
 CREATE INDEX requests_by_age ON public.requests USING btree (created_at);
 
-CREATE INDEX requests_with_candidates ON public.requests USING btree (business_id) WHERE jsonb_path_exists(answer, '$."candidates"[0]'::jsonpath);
+CREATE INDEX requests_that_show ON public.requests USING btree (business_id) WHERE (operation <> ALL (ARRAY['queueSms'::text, 'recordSms'::text, 'updateSmsStatus'::text, 'queueEmail'::text, 'recordEmail'::text, 'updateEmailStatus'::text, 'recordMessages'::text, 'addNote'::text, 'markMessagesRead'::text, 'simulateInbound'::text]));
 
 CREATE INDEX senders_by_address ON public.senders USING btree (address, channel);
 

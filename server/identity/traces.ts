@@ -31,6 +31,20 @@ const harmless = [
   'request_id',
 ];
 
+/** The operations whose answers tell of nobody, as the index `requests_that_show` has them. */
+export const showNobody = [
+  'queueSms',
+  'recordSms',
+  'updateSmsStatus',
+  'queueEmail',
+  'recordEmail',
+  'updateEmailStatus',
+  'recordMessages',
+  'addNote',
+  'markMessagesRead',
+  'simulateInbound',
+];
+
 const onlyHarmless = (column: string) => sql`(
   select coalesce(jsonb_object_agg(key, value), '{}') from jsonb_each(${sql.ref(column)}) where key = any(${harmless}::text[]))`;
 
@@ -88,13 +102,9 @@ export async function eraseTraces(
   );
   // Answers that show a client. Repeating their requests is answered anew: 409.
   await sql`
-    delete from requests where business_id = ${businessId}
-      and coalesce(answer #>> '{client,client_id}', answer ->> 'client_id') = any(${ids}::text[])
-      and jsonb_exists_any(answer, array['client', 'address', 'addresses', 'name'])`.execute(tx);
-  // And those of other people's threads that may have been theirs.
-  await sql`
-    delete from requests where business_id = ${businessId} and jsonb_path_exists(answer, '$.candidates[0]')
-      and exists (select 1 from jsonb_array_elements(answer -> 'candidates') c where c ->> 'client_id' = any(${ids}::text[]))`.execute(
-    tx,
-  );
+    delete from requests where business_id = ${businessId} and operation not in (${sql.join(showNobody.map((id) => sql.lit(id)))})
+      and ((coalesce(answer #>> '{client,client_id}', answer ->> 'client_id') = any(${ids}::text[])
+          and jsonb_exists_any(answer, array['client', 'address', 'addresses', 'name']))
+        or exists (select 1 from jsonb_array_elements(case when jsonb_typeof(answer -> 'candidates') = 'array' then answer -> 'candidates' else '[]' end) c
+          where c ->> 'client_id' = any(${ids}::text[])))`.execute(tx);
 }

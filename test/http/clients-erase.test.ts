@@ -1,6 +1,8 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { contract } from '../../contract/index.ts';
 import { impersonalTables, personalData } from '../../server/identity/personal-data.ts';
+import { showNobody } from '../../server/identity/traces.ts';
 import { dumpText } from '../support/dump.ts';
 import { type Client, type RunningOmega, startOmega } from '../support/omega.ts';
 
@@ -383,6 +385,20 @@ test("another business's client is as unknown as one that is nowhere", async () 
     expect({ ...theirs.body, request_id: '' }).toEqual({ ...nowhere.body, request_id: '' });
   }
   expect((await api.get(`${base}/801`)).body.name).toBe('Ours');
+});
+
+test('the operations whose kept answers are not looked through have none that shows a person', async () => {
+  for (const id of showNobody) {
+    const { output } = contract[id as keyof typeof contract];
+    expect(JSON.stringify(output), id).not.toMatch(
+      /"(name|address|addresses|phone|email|candidates|client)":/,
+    );
+  }
+  const { rows } = await sql<{ definition: string }>`
+    select indexdef as definition from pg_indexes where indexname = 'requests_that_show'`.execute(
+    omega.omega.database.db,
+  );
+  expect(rows[0]!.definition.match(/'(\w+)'/g)).toEqual(showNobody.map((id) => `'${id}'`));
 });
 
 test('every column of the database is judged: erased, or nothing of a person', async () => {
