@@ -54,7 +54,7 @@ async function fill(businessId: number, clients: number): Promise<void> {
   for (let from = 0; from < clients; from += 10_000) {
     const rows = Array.from({ length: Math.min(10_000, clients - from) }, (_, i) => {
       const id = from + i + 1;
-      const name = `${given[id % 10]} ${family[Math.floor(id / 10) % 10]} ${id.toString(36)}`;
+      const name = `${given[Math.floor(id / 100) % 10]} ${family[Math.floor(id / 1_000) % 10]} ${id.toString(36)}`;
       const phone = `+1${2_020_000_000 + id}`;
       const email = `client${id}@example.com`;
       const addresses = [
@@ -95,18 +95,24 @@ async function fill(businessId: number, clients: number): Promise<void> {
         case when id % 50 = 41 then 1 else 0 end, case when id % 50 = 41 then now() - id * interval '1 minute' end, now(), now()
       from ${told}`.execute(db);
   }
-  await sql`
-    insert into messages (business_id, message_id, conversation_id, client_id, channel, direction, status, content,
-      sender_type, from_address, to_address, unread, occurred_at, created_at)
-    select c.business_id, uuidv7(), c.conversation_id, c.client_id, 'sms', case when n % 3 = 0 then 'inbound' else 'outbound' end,
-      case when n % 3 = 0 then 'received' else 'delivered' end, 'See you at 9 tomorrow, number ' || n, 'system',
-      '+15005550006', '+12025550123', n = 0 and c.unread_count > 0, c.last_activity_at - n * interval '1 hour', now()
-    from conversations c, generate_series(0, case when c.client_id = 1 then ${sql.lit(longThread)} else ${sql.lit(messagesEach)} end - 1) n
-    where c.business_id = ${businessId}`.execute(db);
-  await sql`
-    update conversations c set last_message_id = m.message_id from messages m
-    where c.business_id = ${businessId} and m.business_id = c.business_id and m.conversation_id = c.conversation_id
-      and m.occurred_at = c.last_activity_at`.execute(db);
+  for (let from = 0; from < clients; from += 5_000) {
+    const some = sql`c.business_id = ${businessId} and c.client_id > ${from} and c.client_id <= ${from + 5_000}`;
+    await sql`
+      with m as (
+        insert into messages (business_id, message_id, conversation_id, client_id, channel, direction, status, content,
+          sender_type, from_address, to_address, unread, occurred_at, created_at)
+        select c.business_id, uuidv7(), c.conversation_id, c.client_id, 'sms', case when n % 3 = 0 then 'inbound' else 'outbound' end,
+          case when n % 3 = 0 then 'received' else 'delivered' end, 'See you at 9 tomorrow, number ' || n, 'system',
+          '+15005550006', '+12025550123', n = 0 and c.unread_count > 0, c.last_activity_at - n * interval '1 hour', now()
+        from conversations c,
+          generate_series(0, case when c.client_id = 1 then ${sql.lit(longThread)} else ${sql.lit(messagesEach)} end - 1) n
+        where ${some} returning message_id, conversation_id, occurred_at
+      )
+      update conversations c set last_message_id = m.message_id from m
+      where ${some} and m.conversation_id = c.conversation_id and m.occurred_at = c.last_activity_at`.execute(
+      db,
+    );
+  }
   await sql`
     insert into consents (business_id, consent_id, channel, address, category, state, source, evidence, client_id, created_at)
     select ${businessId}::bigint, uuidv7(), 'sms', '+1' || (2020000000 + id), case when id % 2 = 0 then 'all' else 'marketing' end,

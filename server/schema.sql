@@ -107,6 +107,7 @@ CREATE TABLE public.client_imports (
     started_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
     finished_at timestamp with time zone,
+    body_sha256 text,
     CONSTRAINT client_imports_format_check CHECK ((format = ANY (ARRAY['ndjson'::text, 'csv'::text]))),
     CONSTRAINT client_imports_status_check CHECK ((status = ANY (ARRAY['running'::text, 'complete'::text, 'interrupted'::text])))
 );
@@ -494,6 +495,10 @@ CREATE INDEX clients_merged ON public.clients USING btree (business_id, merged_i
 
 CREATE INDEX clients_newest ON public.clients USING btree (business_id, created_at DESC, client_id DESC) WHERE ((merged_into IS NULL) AND (erased_at IS NULL));
 
+CREATE INDEX clients_of_location ON public.clients USING btree (business_id, location_id, sort_name COLLATE "C", client_id) WHERE ((location_id IS NOT NULL) AND (merged_into IS NULL) AND (erased_at IS NULL));
+
+CREATE INDEX clients_provisional ON public.clients USING btree (business_id, sort_name COLLATE "C", client_id) WHERE (provisional AND (merged_into IS NULL) AND (erased_at IS NULL));
+
 CREATE INDEX clients_search ON public.clients USING gin (search_words);
 
 CREATE INDEX consents_latest ON public.consents USING btree (business_id, channel, address, created_at DESC, consent_id DESC);
@@ -501,6 +506,8 @@ CREATE INDEX consents_latest ON public.consents USING btree (business_id, channe
 CREATE INDEX consents_newest ON public.consents USING btree (business_id, created_at DESC, consent_id DESC);
 
 CREATE INDEX consents_of_client ON public.consents USING btree (business_id, client_id, created_at DESC, consent_id DESC) WHERE (client_id IS NOT NULL);
+
+CREATE INDEX consents_revoked ON public.consents USING btree (business_id, channel, address) WHERE (state = 'revoked'::text);
 
 CREATE INDEX conversation_redirects_to ON public.conversation_redirects USING btree (business_id, merged_into);
 
@@ -543,6 +550,8 @@ CREATE INDEX messages_of_request ON public.messages USING btree (business_id, re
 CREATE INDEX messages_unread ON public.messages USING btree (business_id, conversation_id) WHERE unread;
 
 CREATE INDEX requests_by_age ON public.requests USING btree (created_at);
+
+CREATE INDEX requests_that_show ON public.requests USING btree (business_id) WHERE (operation <> ALL (ARRAY['queueSms'::text, 'recordSms'::text, 'updateSmsStatus'::text, 'queueEmail'::text, 'recordEmail'::text, 'updateEmailStatus'::text, 'recordMessages'::text, 'addNote'::text, 'markMessagesRead'::text, 'simulateInbound'::text]));
 
 CREATE INDEX senders_by_address ON public.senders USING btree (address, channel);
 

@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
+import { readPhoneBeginning } from '../core/addresses.ts';
 import type { AddressKind } from '../core/db/index.ts';
 
 /**
@@ -55,8 +56,9 @@ export function lexemesOf(
   const words = new Set(client.name === null ? [] : wordsOf(client.name));
   for (const { kind, address } of client.addresses) {
     words.add(address.toLowerCase().slice(0, 320));
-    // Without the plus sign a number is found by what people type.
-    if (kind === 'phone') words.add(address.slice(1));
+    // Without the plus sign a number is found by what people type: from its start, or the digits at its
+    // end that a front desk asks for, the last seven or four.
+    if (kind === 'phone') for (const from of [1, -7, -4]) words.add(address.slice(from));
   }
   words.delete('');
   return [...words].map((word) => `${businessId}/${word}`);
@@ -68,12 +70,12 @@ export function wordsSql(lexemes: string[]): RawBuilder<string> {
 }
 
 /**
- * What was typed, as a `tsquery`: all its words as prefixes; a phone (`phone`: as the business's
- * country reads it) or a mail address as a prefix of the address.
+ * What was typed, as a `tsquery`: all its words as prefixes; a phone (with its country code, or as the
+ * business's `country` writes it) or a mail address as a prefix of the address.
  *
  * @returns null where nothing can be searched for
  */
-export function queryOf(businessId: number, typed: string, phone: string | null): string | null {
+export function queryOf(businessId: number, typed: string, country: string): string | null {
   const text = typed.trim();
   const prefix = (word: string) => {
     const lexeme = `${businessId}/${word}`.replaceAll('\\', '\\\\').replaceAll("'", "''");
@@ -82,7 +84,8 @@ export function queryOf(businessId: number, typed: string, phone: string | null)
   if (text.includes('@')) return prefix(text.toLowerCase());
   if (/^[+(]?[0-9][0-9 ().+-]*$/.test(text)) {
     const digits = text.replaceAll(/[^0-9]/g, '');
-    const forms = new Set([digits, ...(phone === null ? [] : [phone])]);
+    const inCountry = readPhoneBeginning(text, country);
+    const forms = new Set([digits, ...(inCountry === null ? [] : [inCountry])]);
     return [...forms].map(prefix).join(' | ');
   }
   const words = new Set(

@@ -123,7 +123,7 @@ describe('listMessages: GET …/conversations/{conversation_id}/messages', () =>
   });
 });
 
-describe('pages', () => {
+describe('listMessages, pages', () => {
   const busy = '+12025550777';
   let there: string;
   const text = (content: string, occurred_at?: string) =>

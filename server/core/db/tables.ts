@@ -305,6 +305,8 @@ export interface Tables {
     unchanged: Generated<number>;
     failed: Generated<number>;
     last_row: Generated<number>;
+    /** Of the whole stream, in hex, once it was read to its end. */
+    body_sha256: string | null;
     started_at: Date;
     updated_at: Date;
     finished_at: Date | null;
