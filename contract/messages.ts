@@ -534,7 +534,11 @@ export const preflightMessage = operation({
     200: Type.Object({
       would_send: Type.Boolean(),
       status: Status,
-      reason: Nullable(Type.String({ description: 'Why it would be suppressed.' })),
+      reason: Nullable(
+        Type.String({
+          description: 'Why it would be suppressed, or `window` where quiet hours hold it back.',
+        }),
+      ),
       send_at: Nullable(Time('When it would be due; null where it would not be sent.')),
       to: Type.String({ description: 'As it is kept: E.164.' }),
       sender: Type.Object({ address: Type.String(), provider: Type.String() }),
@@ -624,7 +628,8 @@ export const rescheduleMessage = operation({
   path: '/messages/{message_id}/reschedule',
   tag: 'messages',
   summary: 'Move a scheduled message to another time',
-  description: 'Only while it is `scheduled` (409). A time that has passed sends it now.',
+  description:
+    'Only while it is `scheduled` (409). A time that has passed sends it now; marketing that falls into quiet hours goes when they end, which the answer tells.',
   auth: 'send',
   bucket: 'send',
   input: {
