@@ -610,7 +610,8 @@ export const cancelMessage = operation({
   path: '/messages/{message_id}/cancel',
   tag: 'messages',
   summary: 'Cancel a message that was not sent yet',
-  description: 'Only while it is `scheduled` or `queued`; 409 once it was handed to the carrier or is over.',
+  description:
+    'Only while it waits: `scheduled`, `queued`, or refused by the carrier for now and to be tried again. 409 once the carrier may have it, or it is over.',
   auth: 'send',
   bucket: 'send',
   input: {
@@ -659,7 +660,7 @@ export const updateExternalRef = operation({
   tag: 'messages',
   summary: 'Move or cancel what waits for an appointment',
   description:
-    'Everything of that `external_ref` that is `scheduled` or `queued`, in one step. `moved`: each is due by as much later or earlier as `starts_at` differs from the one it was sent with; what is then overdue goes now, unless the appointment itself has passed: then it is canceled. With `shift: false` only `starts_at` is noted. `canceled`: all are canceled. Safe to repeat.',
+    'Everything of that `external_ref` that waits, in one step. `moved`: each is due by as much later or earlier as `starts_at` differs from the one it was sent with; what is then overdue goes now, unless the appointment itself has passed: then it is canceled. With `shift: false` only `starts_at` is noted. `canceled`: all are canceled. Safe to repeat.',
   auth: 'send',
   bucket: 'send',
   input: {

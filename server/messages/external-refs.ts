@@ -7,6 +7,7 @@ import { furthestSendAtDays } from './decide.ts';
 import { lockConversationsOf } from './lock-conversations.ts';
 import { isRecorded } from './retry-messages.ts';
 import {
+  betweenAttempts,
   cancelAll,
   isTooFar,
   type Move,
@@ -45,13 +46,13 @@ export async function updateExternalRef(
   by: Origin,
 ): Promise<{ outcomes: ExternalRefOutcome[]; hasMore: boolean }> {
   const startsAt = change.startsAt?.toISOString() ?? null;
+  const isOff = change.action === 'canceled' || change.startsAt! <= now;
   const waiting = sql`from messages m
     where m.business_id = ${businessId} and m.external_ref is not null
       and m.external_ref ->> 'type' = ${change.type} and m.external_ref ->> 'id' = ${change.id}
-      and m.status in ('scheduled', 'queued') and m.direction = 'outbound' and not ${isRecorded('m')}
+      and (m.status in ('scheduled', 'queued') ${isOff ? sql`or ${betweenAttempts}` : sql``}) and m.direction = 'outbound' and not ${isRecorded('m')}
       ${change.action === 'moved' ? sql`and m.external_ref ->> 'starts_at' is distinct from ${startsAt}::text` : sql``}
     order by m.message_id limit ${mostAtOnce + 1}`;
-  const isOff = change.action === 'canceled' || change.startsAt! <= now;
   if (isOff) {
     const found = await sql<{ message_id: string }>`select m.message_id ${waiting}`.execute(tx);
     await lockConversationsOf(

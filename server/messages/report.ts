@@ -26,6 +26,8 @@ export interface Report {
   /** The attempt it is about; left out where only the message is known. */
   attemptNo?: number;
   occurredAt: Date | null;
+  /** No carrier has it just now, though it is `sending`: it can be called back as if it were `queued`. */
+  betweenAttempts?: boolean;
   by: Origin;
 }
 
@@ -78,7 +80,7 @@ export async function applyReports(tx: Tx, now: Date, reports: Report[]): Promis
     const { status, applied } =
       superseded && !lateAttemptMayApply(report.status)
         ? { status: message.status, applied: false }
-        : nextStatus(message.channel, message.status, report.status);
+        : nextStatus(message.channel, report.betweenAttempts ? 'queued' : message.status, report.status);
     timeline.push({
       businessId: report.businessId,
       messageId: report.messageId,

@@ -24,11 +24,21 @@ export interface WaitingMessage {
   send_at: Date | null;
   external_ref: { type: string; id: string; starts_at?: string } | null;
   recorded: boolean;
+  between_attempts: boolean;
 }
+
+/**
+ * The carrier refused it, and it is to be tried again: for minutes or hours it waits as it did before its
+ * first attempt, though it shows as `sending`. Of the table under the name `m`. Whoever waited for the
+ * message's lock sees the attempts of before: a newer one is missing then, and never taken for a refused one.
+ */
+export const betweenAttempts = sql`(m.status = 'sending' and exists (select 1 from attempts a
+  where a.business_id = m.business_id and a.message_id = m.message_id and a.attempt_no = m.attempts
+    and a.state in ('refused', 'absent')))`;
 
 /** Of the table under the name `m`. */
 export const waitingColumns = sql`m.message_id, m.conversation_id, m.client_id, m.channel, m.category, m.location_id, m.status, m.send_at,
-  m.external_ref, ${isRecorded('m')} as recorded`;
+  m.external_ref, ${isRecorded('m')} as recorded, ${betweenAttempts} as between_attempts`;
 
 async function lockMessage(tx: Tx, businessId: number, messageId: string): Promise<WaitingMessage> {
   const { rows } = await sql<WaitingMessage>`
@@ -50,10 +60,10 @@ export async function cancelMessage(
 ): Promise<void> {
   await lockConversationsOf(tx, [{ businessId, messageId, as: 'called_off' }]);
   const message = await lockMessage(tx, businessId, messageId);
-  if (message.status !== 'scheduled' && message.status !== 'queued') {
+  if (message.status !== 'scheduled' && message.status !== 'queued' && !message.between_attempts) {
     throw new Fault(
       'conflict',
-      `Only a scheduled or queued message can be canceled; this one is ${message.status}.`,
+      `Only a message that still waits to be sent can be canceled; this one is ${message.status}.`,
     );
   }
   await cancelAll(tx, now, businessId, [message], by);
@@ -69,9 +79,10 @@ export async function cancelAll(
   await applyReports(
     tx,
     now,
-    messages.map(({ message_id }) => ({
+    messages.map(({ message_id, between_attempts }) => ({
       businessId,
       messageId: message_id,
+      betweenAttempts: between_attempts,
       source: 'api',
       status: 'canceled',
       provider: null,

@@ -42,6 +42,22 @@ test('cancelMessage: a message is canceled only before it was handed over', asyn
   });
 });
 
+test('cancelMessage and updateExternalRef: what the carrier refused for now is called back before its next attempt', async () => {
+  const ref = { external_ref: { type: 'appointment', id: 'busy' } };
+  const send = async (more: object = {}) =>
+    (await api.post('/sms/queue', { to: '+15005550018', content: 'busy', ...more })).body.message_id;
+  const [alone, withAppointment] = [await send(), await send(ref)];
+  await omega.settled();
+  for (const id of [alone, withAppointment])
+    expect(await stateOf(id)).toMatchObject({ status: 'sending', attempts: 1 });
+  expect((await api.post(`/messages/${alone}/cancel`)).body).toMatchObject({ status: 'canceled' });
+  const off = await api.post('/external-refs/appointment/busy', { action: 'canceled' });
+  expect(off.body.messages).toMatchObject([{ message_id: withAppointment, status: 'canceled' }]);
+  await omega.tick(60 * minute);
+  for (const id of [alone, withAppointment])
+    expect(await stateOf(id)).toMatchObject({ status: 'canceled', attempts: 1 });
+});
+
 test('rescheduleMessage: a message moved later goes then, one moved earlier goes earlier, each once', async () => {
   const later = await schedule('+12025550112', minute);
   const earlier = await schedule('+12025550113', 60 * minute);
