@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { atOnce, type Pair, startPair, tally } from '../support/pair.ts';
+import { atOnce, type Pair, startPair } from '../support/pair.ts';
 
 /** What changes its mind about a message at the very moment that a worker takes it. */
 let pair: Pair;
@@ -16,11 +16,13 @@ const outcomes = () =>
   );
 
 test('cancelMessage against a worker that sends: each is canceled and never sent, or sent once and not canceled', async () => {
-  const answers = await atOnce(60, pair.apis, async (api, i) => {
+  const answers = await atOnce(40, pair.apis, async (api, i) => {
     const queued = await api.post('/sms/queue', { to: `+120255510${10 + i}`, content: `cancel ${i}` });
     return { i, ...(await api.post(`/messages/${queued.body.message_id}/cancel`)) };
   });
-  expect(Object.keys(tally(answers)).every((status) => ['200', '409'].includes(status))).toBe(true);
+  expect(answers.filter(({ status }) => status !== 200 && status !== 409).map(({ body }) => body)).toEqual(
+    [],
+  );
   await pair.settled();
   const found = new Map((await outcomes()).map((row) => [row.content, row]));
   for (const { i, status } of answers) {
@@ -35,7 +37,7 @@ test('cancelMessage against a worker that sends: each is canceled and never sent
 test('rescheduleMessage and updateExternalRef from all sides at once: each is sent once at most', async () => {
   const ref = (i: number) => `race-${i}`;
   const starts = Date.now() + 86_400_000;
-  const scheduled = await atOnce(20, pair.apis, (api, i) =>
+  const scheduled = await atOnce(10, pair.apis, (api, i) =>
     api.post('/sms/queue', {
       to: `+120255520${10 + i}`,
       content: `move ${i}`,
@@ -43,22 +45,24 @@ test('rescheduleMessage and updateExternalRef from all sides at once: each is se
       external_ref: { type: 'appointment', id: ref(i), starts_at: new Date(starts).toISOString() },
     }),
   );
-  const answers = await atOnce(80, pair.apis, (api, at) => {
-    const i = at % 20;
-    if (at < 40)
+  const answers = await atOnce(40, pair.apis, (api, at) => {
+    const i = at % 10;
+    if (at < 20)
       return api.post(`/messages/${scheduled[i]!.body.message_id}/reschedule`, {
         send_at: new Date(Date.now() - 1000).toISOString(),
       });
-    const action = at < 60 ? 'canceled' : 'moved';
+    const action = at < 30 ? 'canceled' : 'moved';
     return api.post(`/external-refs/appointment/${ref(i)}`, {
       action,
       ...(action === 'moved' && { starts_at: new Date(Date.now() + 3_000_000).toISOString() }),
     });
   });
-  expect(Object.keys(tally(answers)).every((status) => ['200', '409'].includes(status))).toBe(true);
+  expect(answers.filter(({ status }) => status !== 200 && status !== 409).map(({ body }) => body)).toEqual(
+    [],
+  );
   await pair.settled();
   const moved = (await outcomes()).filter(({ content }) => content.startsWith('move '));
-  expect(moved).toHaveLength(20);
+  expect(moved).toHaveLength(10);
   for (const row of moved) {
     expect(['canceled', 'delivered']).toContain(row.status);
     expect([row.attempts, row.accepted]).toEqual(row.status === 'delivered' ? [1, 1] : [0, 0]);
@@ -68,7 +72,7 @@ test('rescheduleMessage and updateExternalRef from all sides at once: each is se
 test('answers that are sent, suppressed, canceled and retried while their clients write: nobody waits crosswise', async () => {
   const phone = (i: number) => `+120255530${10 + (Math.floor(i / 5) % 5)}`;
   await atOnce(5, pair.apis, (api, i) => api.post('/sms/queue', { to: phone(i * 5), content: 'first' }));
-  const answers = await atOnce(150, pair.apis, async (api, i) => {
+  const answers = await atOnce(100, pair.apis, async (api, i) => {
     switch (i % 5) {
       case 0:
         return api.post('/simulator/inbound', {
