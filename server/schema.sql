@@ -280,6 +280,7 @@ CREATE TABLE public.messages (
     unsubscribed_at timestamp with time zone,
     ambiguous boolean DEFAULT false NOT NULL,
     superseded_attempts integer DEFAULT 0 NOT NULL,
+    answers_since timestamp with time zone,
     CONSTRAINT messages_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text, 'internal'::text])))
 );
 

@@ -158,9 +158,17 @@ export function messageActRoutes(options: {
     }),
 
     write('rescheduleMessage', async (tx, { businessId, params, body, now, origin }) => {
-      const sendAt = timeOf(body.send_at);
-      const status = await rescheduleMessage(tx, now, queue, businessId, params.message_id, sendAt, origin);
-      return answer(200, { message_id: params.message_id, status, send_at: sendAt.toISOString() });
+      const asked = timeOf(body.send_at);
+      const { messageId, status, sendAt } = await rescheduleMessage(
+        tx,
+        now,
+        queue,
+        businessId,
+        params.message_id,
+        asked,
+        origin,
+      );
+      return answer(200, { message_id: messageId, status, send_at: sendAt.toISOString() });
     }),
 
     write('updateExternalRef', async (tx, { businessId, params, body, now, origin }) => {

@@ -14,14 +14,14 @@ beforeAll(async () => {
 // The last test took its database away, so closing has something to complain about.
 afterAll(() => omega.close().catch(() => undefined));
 
-test('GET /health tells that the process lives, which version it is, and for how long', async () => {
+test('getHealth: GET /health tells that the process lives, which version it is, and for how long', async () => {
   const { status, body } = await anyone.get('/health');
   expect(status).toBe(200);
   expect(body).toEqual({ status: 'ok', version, uptime_s: expect.any(Number) });
   expect(body.uptime_s).toBeGreaterThanOrEqual(0);
 });
 
-test('GET /health/db tells which database answers, how fast, and that its schema is this version', async () => {
+test('checkDbConnection: GET /health/db tells which database answers, how fast, and that its schema is this version', async () => {
   const { status, body } = await anyone.get('/health/db');
   expect(status).toBe(200);
   expect(body).toEqual({

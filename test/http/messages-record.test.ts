@@ -45,7 +45,7 @@ test('recordMessages: a thousand items of every channel are recorded in one requ
   expect(again.body.results[3].message_id).toBe(answer.body.results[3].message_id);
 });
 
-test('one bad item never spoils the rest', async () => {
+test('recordMessages: one bad item never spoils the rest', async () => {
   const good = { channel: 'sms', direction: 'inbound', from, content: 'fine' };
   const messages = [
     good,

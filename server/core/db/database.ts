@@ -1,9 +1,10 @@
 import { cpSync, existsSync } from 'node:fs';
-import { mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PGlite, types as pgliteTypes } from '@electric-sql/pglite';
 import { Kysely, PGliteDialect, PostgresDialect, type Transaction } from 'kysely';
 import pg from 'pg';
+import { makeFolder } from '../make-folder.ts';
 import { lockDataDir } from './data-dir-lock.ts';
 import { ImpatientClient } from './impatient-client.ts';
 import type { Tables } from './tables.ts';
@@ -109,7 +110,7 @@ async function openPglite(target: Exclude<DatabaseTarget, { kind: 'postgres' }>)
     pglite = new PGlite({ dataDir: 'memory://', parsers, loadDataDir });
   } else {
     const folder = join(target.dataDir, 'pglite');
-    await mkdir(target.dataDir, { recursive: true });
+    await makeFolder(target.dataDir);
     unlock = await lockDataDir(target.dataDir);
     await copyTemplate(folder).catch(async (error) => {
       await unlock();

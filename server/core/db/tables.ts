@@ -177,6 +177,7 @@ export interface Tables {
     complained_at: Date | null;
     unsubscribed_at: Date | null;
     superseded_attempts: Generated<number>;
+    answers_since: Date | null;
   };
   attachments: {
     business_id: number;
