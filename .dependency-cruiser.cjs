@@ -84,9 +84,9 @@ module.exports = {
     },
     {
       name: 'modules-have-a-door',
-      comment: 'A module is entered by its index.ts alone.',
+      comment: 'A module is entered by its index.ts alone; tests and benches may look inside.',
       severity: 'error',
-      from: { path: '^(?!test/)', pathNot: [moduleFile] },
+      from: { path: '^(?!(test|bench)/)', pathNot: [moduleFile] },
       to: { path: moduleFile, pathNot: ['^server/[^/]+/index[.]ts$'] },
     },
     {
@@ -153,7 +153,7 @@ module.exports = {
     enhancedResolveOptions: {
       extensions: ['.ts', '.js', '.cjs', '.mjs', '.json'],
       exportsFields: ['exports'],
-      conditionNames: ['import', 'node', 'default', 'types'],
+      conditionNames: ['omega-source', 'import', 'node', 'default', 'types'],
     },
   },
 };

@@ -1,6 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
+  // `omega/sdk` is what installed programs import: here it is the source, there what was built of it.
+  ssr: { resolve: { conditions: ['omega-source', 'module', 'node', 'development|production'] } },
   test: {
     include: ['test/**/*.test.ts'],
     exclude: ['test/browser/**'],

@@ -1,5 +1,5 @@
 import type { Contract, OperationId } from '../contract/index.ts';
-import type { StreamId } from './types.ts';
+import type { StreamId } from './operations.ts';
 
 /**
  * Method and path of each operation: all that a client must know at run time, so that the schemas
@@ -67,3 +67,6 @@ export const routes: { readonly [Id in OperationId]: `${Contract[Id]['method']} 
 
 /** The operations whose body is a stream of their own kind in place of JSON. */
 export const streamed: { readonly [Id in StreamId]: true } = { importClients: true };
+
+/** The operations whose `request_id` asks for the messages of another request: it is not their own. */
+export const requestIdIsFilter: { readonly [Id in OperationId]?: true } = { retryMessages: true };

@@ -58,6 +58,8 @@ describe('createConversation', () => {
       location_id: 2,
       last_message: null,
       unread_count: 0,
+      identity_confirmed: true,
+      candidates: [],
       waiting_since: null,
       channels: [],
       created_at: now,

@@ -7,6 +7,7 @@ import { type Db, inTransaction, type Tx } from '../../core/db/index.ts';
 import { Fault } from '../../core/fault.ts';
 import {
   answer,
+  answerAgain,
   type Binding,
   type Cursors,
   claimRequests,
@@ -169,8 +170,8 @@ async function begin(
   const earlier = await importOfRequest(tx, key.businessId, key.requestId);
   if (earlier && isLost(earlier, now)) await release(tx, key);
   const claim = (await claimRequests(tx, [key], now, secrets)).get(keyText(key))!;
-  if (claim.kind === 'reused') throw requestIdReused();
-  if (claim.kind === 'replay') return { replay: claim.answer, bodySha256: earlier?.body_sha256 ?? undefined };
+  if (claim.kind === 'kept')
+    return { replay: answerAgain(claim, key), bodySha256: earlier?.body_sha256 ?? undefined };
   const importId = earlier?.import_id ?? newId();
   await startImport(tx, now, { businessId: key.businessId, importId, requestId: key.requestId, format });
   return { importId };

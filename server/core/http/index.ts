@@ -5,6 +5,7 @@ export { type Cursors, cappedCount, createCursors, mostCounted, pageOf } from '.
 export { defaultLimits, type Limits } from './limits.ts';
 export { faultOf } from './problem.ts';
 export {
+  answerAgain,
   claimRequests,
   forgetOldRequests,
   type KeptAnswer,
