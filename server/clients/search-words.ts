@@ -39,8 +39,12 @@ export function wordsOf(text: string): string[] {
   const words = new Set(folded.split(/[^\p{L}\p{N}]+/u));
   for (const chunk of folded.split(/\s+/)) words.add(chunk.replaceAll(/[^\p{L}\p{N}]+/gu, ''));
   words.delete('');
-  return [...words].slice(0, mostWords).map((word) => word.slice(0, longestWord).toWellFormed());
+  // A name may be a smiley: where there is neither letter nor digit, what there is counts.
+  return (words.size > 0 ? [...words] : chunksOf(folded)).slice(0, mostWords).map(cut);
 }
+
+const chunksOf = (folded: string) => folded.split(/\s+/).filter(Boolean);
+const cut = (word: string) => word.slice(0, longestWord).toWellFormed();
 
 /** What the list is sorted by: names alike but for case and accents stand together, and no name last. */
 export function sortNameOf(name: string | null): string {
@@ -81,17 +85,20 @@ export function queryOf(businessId: number, typed: string, country: string): str
     const lexeme = `${businessId}/${word}`.replaceAll('\\', '\\\\').replaceAll("'", "''");
     return `'${lexeme}':*`;
   };
-  if (text.includes('@')) return prefix(text.toLowerCase());
   if (/^[+(]?[0-9][0-9 ().+-]*$/.test(text)) {
     const digits = text.replaceAll(/[^0-9]/g, '');
     const inCountry = readPhoneBeginning(text, country);
     const forms = new Set([digits, ...(inCountry === null ? [] : [inCountry])]);
     return [...forms].map(prefix).join(' | ');
   }
-  const words = new Set(
-    fold(text)
-      .split(/[^\p{L}\p{N}]+/u)
-      .filter(Boolean),
-  );
-  return words.size === 0 ? null : [...words].slice(0, mostWords).map(prefix).join(' & ');
+  const folded = fold(text);
+  const words = [...new Set(folded.split(/[^\p{L}\p{N}]+/u).filter(Boolean))];
+  const all = (words.length > 0 ? words : chunksOf(folded))
+    .slice(0, mostWords)
+    .map(cut)
+    .map(prefix)
+    .join(' & ');
+  // A mail address; a name can have an @ too.
+  const forms = text.includes('@') ? [prefix(text.toLowerCase()), all && `(${all})`] : [all];
+  return forms.filter(Boolean).join(' | ') || null;
 }

@@ -208,6 +208,8 @@ describe('text that is taken comes back equal', () => {
       const made = await api.post(`/businesses/1001/clients/${7000 + i}/conversations`, { name });
       expect(made.status, name).toBe(201);
       expect(made.body.client.name).toBe(name);
+      // Of blanks there is nothing to be found by.
+      if (name.trim() === '') continue;
       const { body } = await api.get(
         withQuery('/businesses/1001/conversations', { client: name, limit: 100 }),
       );
