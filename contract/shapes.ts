@@ -171,7 +171,11 @@ export const Conversation = Type.Object({
   location_id: Nullable(LocationId),
   last_message: Nullable(LastMessage),
   unread_count: Type.Integer({ minimum: 0, description: "The client's messages that staff have not read." }),
-  waiting_since: Nullable(Time("When the client's first unanswered message came.")),
+  waiting_since: Nullable(
+    Time(
+      "When the client's first unanswered message came. Staff's messages answer it; one that is suppressed, canceled or fails answers nobody.",
+    ),
+  ),
   channels: Type.Array(Channel, { description: 'The channels used so far.' }),
   identity_confirmed: Type.Boolean({
     description:

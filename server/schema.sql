@@ -108,6 +108,7 @@ CREATE TABLE public.client_imports (
     started_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
     finished_at timestamp with time zone,
+    body_sha256 text,
     CONSTRAINT client_imports_format_check CHECK ((format = ANY (ARRAY['ndjson'::text, 'csv'::text]))),
     CONSTRAINT client_imports_status_check CHECK ((status = ANY (ARRAY['running'::text, 'complete'::text, 'interrupted'::text])))
 );
@@ -280,6 +281,7 @@ CREATE TABLE public.messages (
     unsubscribed_at timestamp with time zone,
     ambiguous boolean DEFAULT false NOT NULL,
     superseded_attempts integer DEFAULT 0 NOT NULL,
+    answers_since timestamp with time zone,
     CONSTRAINT messages_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text, 'internal'::text])))
 );
 
@@ -526,6 +528,10 @@ CREATE INDEX clients_merged ON public.clients USING btree (business_id, merged_i
 
 CREATE INDEX clients_newest ON public.clients USING btree (business_id, created_at DESC, client_id DESC) WHERE ((merged_into IS NULL) AND (erased_at IS NULL));
 
+CREATE INDEX clients_of_location ON public.clients USING btree (business_id, location_id, sort_name COLLATE "C", client_id) WHERE ((location_id IS NOT NULL) AND (merged_into IS NULL) AND (erased_at IS NULL));
+
+CREATE INDEX clients_provisional ON public.clients USING btree (business_id, sort_name COLLATE "C", client_id) WHERE (provisional AND (merged_into IS NULL) AND (erased_at IS NULL));
+
 CREATE INDEX clients_search ON public.clients USING gin (search_words);
 
 CREATE INDEX consents_latest ON public.consents USING btree (business_id, channel, address, created_at DESC, consent_id DESC);
@@ -533,6 +539,8 @@ CREATE INDEX consents_latest ON public.consents USING btree (business_id, channe
 CREATE INDEX consents_newest ON public.consents USING btree (business_id, created_at DESC, consent_id DESC);
 
 CREATE INDEX consents_of_client ON public.consents USING btree (business_id, client_id, created_at DESC, consent_id DESC) WHERE (client_id IS NOT NULL);
+
+CREATE INDEX consents_revoked ON public.consents USING btree (business_id, channel, address) WHERE (state = 'revoked'::text);
 
 CREATE INDEX conversation_redirects_to ON public.conversation_redirects USING btree (business_id, merged_into);
 
@@ -577,6 +585,8 @@ CREATE INDEX messages_unread ON public.messages USING btree (business_id, conver
 CREATE INDEX provider_account_names_by_name ON public.provider_account_names USING btree (provider, name_key);
 
 CREATE INDEX requests_by_age ON public.requests USING btree (created_at);
+
+CREATE INDEX requests_that_show ON public.requests USING btree (business_id) WHERE (operation <> ALL (ARRAY['queueSms'::text, 'recordSms'::text, 'updateSmsStatus'::text, 'queueEmail'::text, 'recordEmail'::text, 'updateEmailStatus'::text, 'recordMessages'::text, 'addNote'::text, 'markMessagesRead'::text, 'simulateInbound'::text]));
 
 CREATE INDEX senders_by_address ON public.senders USING btree (address, channel);
 

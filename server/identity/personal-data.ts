@@ -100,6 +100,7 @@ export const personalData: Record<string, { erased: readonly string[]; kept: rea
       'failed_at',
       'ambiguous',
       'superseded_attempts',
+      'answers_since',
       'auto_reply',
       'opened_at',
       'clicked_at',

@@ -112,6 +112,29 @@ function nextMorning(at: Date, timeZone: string): Date {
   return moment;
 }
 
+/** Until when each must wait for the end of the quiet hours at its client; null where it may go `at` that moment. */
+export async function quietUntil(
+  tx: Tx,
+  wanted: {
+    businessId: number;
+    clientId: number;
+    locationId: number | null;
+    channel: string;
+    category: 'transactional' | 'marketing' | null;
+    at: Date;
+  }[],
+): Promise<(Date | null)[]> {
+  const asked = wanted.filter(hasQuietHours);
+  const zones = await clientTimeZones(tx, asked);
+  const until = new Map(
+    asked.map((want, i) => {
+      const verdict = hoursVerdict({ category: 'marketing', timeZone: zones[i]!, at: want.at });
+      return [want, verdict.allowed ? null : verdict.nextAllowedAt];
+    }),
+  );
+  return wanted.map((want) => until.get(want) ?? null);
+}
+
 /** The time zone of each client: theirs, else the location's, else the business's. */
 export async function clientTimeZones(
   tx: Tx,

@@ -178,6 +178,7 @@ export interface Tables {
     complained_at: Date | null;
     unsubscribed_at: Date | null;
     superseded_attempts: Generated<number>;
+    answers_since: Date | null;
   };
   attachments: {
     business_id: number;
@@ -324,6 +325,8 @@ export interface Tables {
     unchanged: Generated<number>;
     failed: Generated<number>;
     last_row: Generated<number>;
+    /** Of the whole stream, in hex, once it was read to its end. */
+    body_sha256: string | null;
     started_at: Date;
     updated_at: Date;
     finished_at: Date | null;
