@@ -16,6 +16,7 @@ import * as session from './session.ts';
 import * as simulator from './simulator.ts';
 import * as sms from './sms.ts';
 import * as staffs from './staffs.ts';
+import * as twilio from './twilio.ts';
 
 export const contract = {
   getHealth: health.getHealth,
@@ -68,6 +69,8 @@ export const contract = {
   exportClient: identity.exportClient,
   eraseClient: identity.eraseClient,
   confirmIdentity: identity.confirmIdentity,
+  receiveTwilioSms: twilio.receiveTwilioSms,
+  updateTwilioSmsStatus: twilio.updateTwilioSmsStatus,
   simulateInbound: simulator.simulateInbound,
   listWebhookReceipts: receipts.listWebhookReceipts,
   getWebhookReceipt: receipts.getWebhookReceipt,
@@ -95,6 +98,7 @@ export const tags: Record<string, string> = {
   messages: 'Messages of any channel: record, retry, find, look into, move and cancel.',
   'business-clients': 'The people: find them, bring them in, merge, export and erase them.',
   'webhook-receipts': 'What carriers posted, as it came: look into it, and replay what was refused.',
+  twilio: 'What Twilio posts to us.',
   simulator: 'A carrier to try everything with, no account needed.',
 };
 

@@ -19,6 +19,7 @@ import {
 } from './messages/index.ts';
 import { type Receipts, receiptRoutes, type WebhookSource } from './receipts/index.ts';
 import { simulatorRoutes } from './simulator/index.ts';
+import { twilioRoutes, twilioSources } from './twilio/index.ts';
 
 export interface AppParts {
   database: Database;
@@ -52,15 +53,16 @@ export function allRoutes(parts: AppParts): Binding[] {
     ...identityRoutes(parts),
     ...simulatorRoutes({ intake: parts.intake, enabled: parts.simulator }),
     ...receiptRoutes(parts),
+    ...twilioRoutes(parts),
   ];
 }
 
 /** Every webhook that carriers may post to. */
-export function allWebhookSources(_parts: {
+export function allWebhookSources(parts: {
   db: Db;
   clock: Clock;
   secrets: Secrets;
   carrierEvents: CarrierEvents;
 }): WebhookSource[] {
-  return [];
+  return [...twilioSources(parts)];
 }

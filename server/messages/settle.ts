@@ -44,7 +44,12 @@ export async function settleAttempts(
     });
     if (outcome.kind === 'accepted')
       reports.push(
-        reportOf(message, outcome, { status: outcome.status, providerStatus: outcome.providerStatus }),
+        reportOf(message, outcome, {
+          status: outcome.status,
+          providerStatus: outcome.providerStatus,
+          errorCode: outcome.errorCode ?? null,
+          errorMessage: outcome.errorMessage ?? null,
+        }),
       );
     else if (outcome.kind === 'unknown') ask.push(message);
     else if (outcome.kind === 'absent') {
