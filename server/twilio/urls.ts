@@ -11,7 +11,10 @@ export function incomingUrl(apiUrl: string): string {
 }
 
 /** Names the message: a callback may be there before the answer that tells us Twilio's id, or in place of it. */
-export function statusUrl(apiUrl: string, about: { businessId: number; messageId: string; attemptNo: number }): string {
+export function statusUrl(
+  apiUrl: string,
+  about: { businessId: number; messageId: string; attemptNo: number },
+): string {
   const { businessId, messageId, attemptNo } = about;
   return `${apiUrl}/twilio/sms/status?business_id=${businessId}&message_id=${messageId}&attempt=${attemptNo}${tryAgain}`;
 }

@@ -1,5 +1,5 @@
-import type { Keyword } from '../channels/index.ts';
 import { findProviderAccounts } from '../businesses/index.ts';
+import type { Keyword } from '../channels/index.ts';
 import type { Db } from '../core/db/index.ts';
 import type { RawWebhook } from '../core/http/index.ts';
 import type { Secrets } from '../core/secrets.ts';
