@@ -1,4 +1,5 @@
 /** The whole API as rows. A tag's operations stand in its file; this list is all there is. */
+import * as attachments from './attachments.ts';
 import * as authentication from './authentication.ts';
 import * as business from './business.ts';
 import * as clientImports from './client-imports.ts';
@@ -32,6 +33,8 @@ export const contract = {
   recordEmail: email.recordEmail,
   updateEmailStatus: email.updateEmailStatus,
   downloadAttachment: email.downloadAttachment,
+  getAttachmentLink: attachments.getAttachmentLink,
+  downloadLinkedAttachment: attachments.downloadLinkedAttachment,
   listConversations: conversations.listConversations,
   createConversation: conversations.createConversation,
   listMessages: conversations.listMessages,

@@ -10,6 +10,7 @@ import type { Secrets } from './core/secrets.ts';
 import { healthRoutes } from './health/index.ts';
 import { identityRoutes } from './identity/index.ts';
 import {
+  attachmentRoutes,
   type CarrierEvents,
   emailRoutes,
   type Intake,
@@ -47,7 +48,8 @@ export function allRoutes(parts: AppParts): Binding[] {
     ...consentRoutes(parts),
     ...conversationRoutes(parts),
     ...messageRoutes(parts),
-    ...emailRoutes({ db: parts.database.db, intake: parts.intake }),
+    ...emailRoutes(parts),
+    ...attachmentRoutes({ ...parts, db: parts.database.db, apiUrl: parts.publicUrl + parts.basePath }),
     ...messageActRoutes({ ...parts, db: parts.database.db }),
     ...searchRoutes(parts.cursors),
     ...identityRoutes(parts),

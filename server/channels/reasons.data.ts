@@ -24,8 +24,11 @@ export interface ReasonRow {
   /** One or two plain sentences for the staff: what happened, what to do. */
   advice: string;
   retry?: RetryPolicy;
-  /** `opt_out`: the consent ledger must learn of it, so that the next send is refused by us. */
-  effect?: 'opt_out';
+  /**
+   * `opt_out`: the consent ledger must learn of it, so that the next send is refused by us. `pause_account`: the
+   * carrier refuses the account and not the message, so what waits behind it is not sent until that is mended.
+   */
+  effect?: 'opt_out' | 'pause_account';
 }
 
 /** A provider's codes and the word for them; what is given here besides replaces what the word says. */

@@ -10,6 +10,7 @@ import type { JobQueue } from '../core/queue/index.ts';
 import type { Secrets } from '../core/secrets.ts';
 import { storable } from '../core/storable.ts';
 import type { Written } from './draft.ts';
+import { fetchLater } from './media.ts';
 import { type Fact, noteFact } from './note-fact.ts';
 import { applyReports } from './report.ts';
 import { writeTimeline } from './timeline.ts';
@@ -232,6 +233,13 @@ async function applyEvent(
       ],
       secrets,
     );
+    if (written && !(written instanceof Fault) && !written.duplicate)
+      await fetchLater(tx, queue, {
+        businessId: event.businessId,
+        messageId: written.messageId,
+        provider: event.provider,
+        mediaUrls: event.mediaUrls,
+      });
     return written instanceof Fault
       ? { state: 'refused', fault: written }
       : { state: 'applied', written: written! };
