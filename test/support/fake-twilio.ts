@@ -1,4 +1,5 @@
 import { createHmac, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -61,11 +62,24 @@ export interface FakeTwilio {
   close(): Promise<void>;
 }
 
+/** Prism reads a list in a form only where the encoding is written out: this is OpenAPI's default for it. */
+function withListsInForms(openapi: {
+  paths: Record<string, { post?: { requestBody?: { content: Record<string, object> } } }>;
+}): object {
+  for (const { post } of Object.values(openapi.paths)) {
+    for (const content of Object.values(post?.requestBody?.content ?? {}))
+      Object.assign(content, { encoding: { MediaUrl: { style: 'form', explode: true } } });
+  }
+  return openapi;
+}
+
 const spec = join(import.meta.dirname, '..', 'vectors', 'twilio_openapi.json');
 
 /** Twilio's API on loopback, as far as Omega calls it. Every request to it is checked by Prism. */
 export async function startFakeTwilio(now: () => number): Promise<FakeTwilio> {
-  const operations = await getHttpOperationsFromSpec(spec);
+  const operations = await getHttpOperationsFromSpec(
+    withListsInForms(JSON.parse(readFileSync(spec, 'utf8'))),
+  );
   const logger = Object.assign(pino({ level: 'silent' }), { success: () => undefined });
   const prism = createInstance(
     {
@@ -131,7 +145,8 @@ export async function startFakeTwilio(now: () => number): Promise<FakeTwilio> {
     } as IHttpRequest;
     const result = await prism.request(input, operations)();
     const about = `${request.method} ${url.pathname}`;
-    if (result._tag === 'Left') fake.violations.push(`${about}: ${result.left.message}`);
+    if (result._tag === 'Left')
+      fake.violations.push(`${about}: ${result.left.message} ${JSON.stringify(result.left)}`);
     else
       fake.violations.push(
         ...result.right.validations.input.map(
@@ -277,6 +292,9 @@ export function signed(url: string, params: Record<string, string>, token = auth
   return createHmac('sha1', token).update(text).digest('base64');
 }
 
+/** Where the tests' Omega is reached from outside, and what Twilio signs. */
+export const publicUrl = 'https://omega.example';
+
 /** Posts as Twilio does: a form, signed over the public URL. @param path with its query, below the base path */
 export async function postAsTwilio(
   omega: RunningOmega,
@@ -288,7 +306,7 @@ export async function postAsTwilio(
     method: 'POST',
     headers: {
       'content-type': 'application/x-www-form-urlencoded; charset=utf-8',
-      'x-twilio-signature': signature ?? signed(`http://127.0.0.1/omega${path}`, params, token),
+      'x-twilio-signature': signature ?? signed(`${publicUrl}/omega${path}`, params, token),
     },
     body: new URLSearchParams(params).toString(),
   });
