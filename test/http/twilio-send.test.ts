@@ -46,8 +46,8 @@ afterAll(async () => {
 beforeEach(() => {
   twilio.answer = () => ({ kind: 'created' });
 });
-afterEach(() => {
-  expect(twilio.violations).toEqual([]);
+afterEach(async () => {
+  expect(await twilio.violations()).toEqual([]);
 });
 
 let last = 100;

@@ -49,8 +49,11 @@ export interface FakeTwilio {
   url: string;
   asked: Asked[];
   messages: TwilioMessage[];
-  /** What Prism found wrong in any request, by Twilio's own OpenAPI. */
-  violations: string[];
+  /**
+   * What Prism finds wrong in any request so far, by Twilio's own OpenAPI. It takes its time, so it looks when
+   * it is asked, and not while Omega waits for an answer.
+   */
+  violations(): Promise<string[]>;
   numbers: Map<string, { sid: string; sms: boolean; smsUrl: string }>;
   pool: Set<string>;
   service: { inboundRequestUrl: string };
@@ -93,17 +96,23 @@ export async function startFakeTwilio(now: () => number): Promise<FakeTwilio> {
     } as never,
     { logger: logger as never },
   );
+  const violations: string[] = [];
+  const toValidate: { method: string; url: URL; headers: IncomingMessage['headers']; body: string }[] = [];
   const sockets = new Set<import('node:net').Socket>();
   const fake: FakeTwilio = {
     url: '',
     asked: [],
     messages: [],
-    violations: [],
     numbers: new Map(),
     pool: new Set(),
     service: { inboundRequestUrl: '' },
     media: new Map(),
     answer: () => ({ kind: 'created' }),
+    async violations() {
+      for (const { method, url, headers, body } of toValidate.splice(0))
+        await validate(method, url, headers, body);
+      return violations;
+    },
     posts: () =>
       fake.asked.filter(({ method, path }) => method === 'POST' && path.endsWith('/Messages.json')),
     async close() {
@@ -126,7 +135,8 @@ export async function startFakeTwilio(now: () => number): Promise<FakeTwilio> {
     };
     fake.asked.push(asked);
     if (fake.media.has(url.pathname)) return fake.media.get(url.pathname)!(request, response);
-    if (url.pathname.startsWith('/2010-04-01/')) await validate(request, url, body);
+    if (url.pathname.startsWith('/2010-04-01/'))
+      toValidate.push({ method: request.method!, url, headers: request.headers, body });
     serve(asked, response);
   });
   server.on('connection', (socket) => {
@@ -135,20 +145,25 @@ export async function startFakeTwilio(now: () => number): Promise<FakeTwilio> {
     socket.on('error', () => undefined);
   });
 
-  async function validate(request: IncomingMessage, url: URL, body: string): Promise<void> {
+  async function validate(
+    method: string,
+    url: URL,
+    headers: IncomingMessage['headers'],
+    body: string,
+  ): Promise<void> {
     const query: Record<string, string> = Object.fromEntries(url.searchParams);
     const input = {
-      method: request.method!.toLowerCase(),
+      method: method.toLowerCase(),
       url: { path: url.pathname, query },
-      headers: request.headers,
+      headers,
       body: body === '' ? undefined : body,
     } as IHttpRequest;
     const result = await prism.request(input, operations)();
-    const about = `${request.method} ${url.pathname}`;
+    const about = `${method} ${url.pathname}`;
     if (result._tag === 'Left')
-      fake.violations.push(`${about}: ${result.left.message} ${JSON.stringify(result.left)}`);
+      violations.push(`${about}: ${result.left.message} ${JSON.stringify(result.left)}`);
     else
-      fake.violations.push(
+      violations.push(
         ...result.right.validations.input.map(
           ({ path, message }) => `${about}: ${path?.join('.')} ${message}`,
         ),
