@@ -10,6 +10,7 @@ import type { Secrets } from './core/secrets.ts';
 import { healthRoutes } from './health/index.ts';
 import { identityRoutes } from './identity/index.ts';
 import {
+  attachmentRoutes,
   type CarrierEvents,
   emailRoutes,
   type Intake,
@@ -19,6 +20,7 @@ import {
 } from './messages/index.ts';
 import { type Receipts, receiptRoutes, type WebhookSource } from './receipts/index.ts';
 import { simulatorRoutes } from './simulator/index.ts';
+import { twilioRoutes, twilioSources } from './twilio/index.ts';
 
 export interface AppParts {
   database: Database;
@@ -46,21 +48,23 @@ export function allRoutes(parts: AppParts): Binding[] {
     ...consentRoutes(parts),
     ...conversationRoutes(parts),
     ...messageRoutes(parts),
-    ...emailRoutes({ db: parts.database.db, intake: parts.intake }),
+    ...emailRoutes(parts),
+    ...attachmentRoutes({ ...parts, db: parts.database.db, apiUrl: parts.publicUrl + parts.basePath }),
     ...messageActRoutes({ ...parts, db: parts.database.db }),
     ...searchRoutes(parts.cursors),
     ...identityRoutes(parts),
     ...simulatorRoutes({ intake: parts.intake, enabled: parts.simulator }),
     ...receiptRoutes(parts),
+    ...twilioRoutes(parts),
   ];
 }
 
 /** Every webhook that carriers may post to. */
-export function allWebhookSources(_parts: {
+export function allWebhookSources(parts: {
   db: Db;
   clock: Clock;
   secrets: Secrets;
   carrierEvents: CarrierEvents;
 }): WebhookSource[] {
-  return [];
+  return [...twilioSources(parts)];
 }

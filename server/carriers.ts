@@ -3,18 +3,21 @@ import type { Clock } from './core/clock.ts';
 import type { Db } from './core/db/index.ts';
 import type { JobQueue } from './core/queue/index.ts';
 import { createSimulator } from './simulator/index.ts';
+import { createTwilio } from './twilio/index.ts';
 
 export interface CarrierParts {
   db: Db;
   queue: JobQueue;
   clock: Clock;
+  /** Where carriers reach the API: the public URL with the base path. */
+  apiUrl: string;
   /** Whether the carrier that needs no account is on. */
   simulator: boolean;
 }
 
 /** Every carrier that this process can speak with, by its name. */
 export function allCarriers(parts: CarrierParts): Carriers {
-  const carriers: Carrier[] = [];
+  const carriers: Carrier[] = [createTwilio(parts)];
   if (parts.simulator) carriers.push(createSimulator(parts));
   return new Map(carriers.map((carrier) => [carrier.provider, carrier]));
 }

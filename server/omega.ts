@@ -110,7 +110,8 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
     });
     closers.push(() => queue.stop(Math.max(0, jobGraceMs - (performance.now() - closingSince))));
 
-    const carriers = allCarriers({ db, queue, clock, simulator: options.simulator });
+    const apiUrl = options.publicUrl + options.basePath;
+    const carriers = allCarriers({ db, queue, clock, apiUrl, simulator: options.simulator });
     const carrierEvents = createCarrierEvents({ db, queue, clock, log, secrets });
     const receipts = createReceipts({
       db,
@@ -128,7 +129,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
           log,
           carriers,
           carrierEvents,
-          apiUrl: options.publicUrl + options.basePath,
+          apiUrl,
           carrierDeadlineMs: options.carrierDeadlineMs,
           leaseS: options.leaseS,
         })

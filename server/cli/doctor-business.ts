@@ -20,8 +20,8 @@ export async function checkBusiness(
   const log = createLog({ level: 'silent', pretty: false });
   // Never started: the simulator enqueues nothing for a check.
   const queue = createJobQueue(database, { queues: [], log, clock: systemClock, supervise: false });
-  const carriers = allCarriers({ db, queue, clock: systemClock, simulator: config.simulator });
   const apiUrl = config.publicUrl + config.basePath;
+  const carriers = allCarriers({ db, queue, clock: systemClock, apiUrl, simulator: config.simulator });
   const checks = await askCarriers({ db, secrets, carriers, apiUrl }, businessId, 'check');
   if (checks.length === 0) return [await withoutSenders(database, businessId)];
   return checks.flatMap(({ provider, senders, problems }) =>
