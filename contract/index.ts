@@ -16,6 +16,7 @@ import * as session from './session.ts';
 import * as simulator from './simulator.ts';
 import * as sms from './sms.ts';
 import * as staffs from './staffs.ts';
+import * as voiceCalls from './voice-calls.ts';
 
 export const contract = {
   getHealth: health.getHealth,
@@ -68,6 +69,15 @@ export const contract = {
   exportClient: identity.exportClient,
   eraseClient: identity.eraseClient,
   confirmIdentity: identity.confirmIdentity,
+  getVoiceToken: voiceCalls.getVoiceToken,
+  handleTwimlCall: voiceCalls.handleTwimlCall,
+  handleDialResult: voiceCalls.handleDialResult,
+  handleVoicemail: voiceCalls.handleVoicemail,
+  handleRecordingNotice: voiceCalls.handleRecordingNotice,
+  updateTwilioVoiceStatus: voiceCalls.updateTwilioVoiceStatus,
+  updateTwilioVoiceRecording: voiceCalls.updateTwilioVoiceRecording,
+  getVoiceSettings: voiceCalls.getVoiceSettings,
+  setVoiceSettings: voiceCalls.setVoiceSettings,
   simulateInbound: simulator.simulateInbound,
   listWebhookReceipts: receipts.listWebhookReceipts,
   getWebhookReceipt: receipts.getWebhookReceipt,
@@ -93,6 +103,8 @@ export const tags: Record<string, string> = {
   'business-staffs': 'The people who answer.',
   consents: 'What clients allowed and refused, with the evidence.',
   messages: 'Messages of any channel: record, retry, find, look into, move and cancel.',
+  'voice-calls': 'Calls from the browser and from clients; how each location takes them.',
+  twilio: 'What Twilio posts.',
   'business-clients': 'The people: find them, bring them in, merge, export and erase them.',
   'webhook-receipts': 'What carriers posted, as it came: look into it, and replay what was refused.',
   simulator: 'A carrier to try everything with, no account needed.',
@@ -104,3 +116,4 @@ export * from './errors.ts';
 export * from './operation.ts';
 export type { ReceiptState } from './receipts.ts';
 export * from './shapes.ts';
+export type { VoiceSettings } from './voice-calls.ts';

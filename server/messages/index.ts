@@ -1,12 +1,14 @@
 export { addNote } from './add-note.ts';
+export { nothingKnown } from './call-facts.ts';
 export { type CarrierEvent, type CarrierEvents, createCarrierEvents } from './carrier-events.ts';
 export { deliveryJobs } from './deliver.ts';
 export type { Draft, Written } from './draft.ts';
 export { emailRoutes } from './email-routes.ts';
-export { hoursVerdict } from './hours.ts';
+export { hoursVerdict, localTime } from './hours.ts';
 export { createIntake, type Intake } from './intake.ts';
 export { forgetFiles } from './mail-content.ts';
 export { messageActRoutes } from './message-routes.ts';
+export type { CallStart, NotedCall } from './note-call.ts';
 export { presentMessage } from './present.ts';
 export type { MessageRow } from './queries.ts';
 export { sendMessageQueue, settleAttemptQueue } from './queues.ts';

@@ -45,6 +45,11 @@ export type EventType =
   | 'message.complained'
   | 'message.unsubscribed'
   | 'message.rescheduled'
+  | 'call.started'
+  | 'call.answered'
+  | 'call.completed'
+  | 'call.missed'
+  | 'call.voicemail'
   | 'note.added'
   | 'session.created'
   | 'session.expired';
