@@ -120,7 +120,14 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
       clock,
       log,
       secrets,
-      sources: allWebhookSources({ db, clock, secrets, carrierEvents }),
+      sources: allWebhookSources({
+        db,
+        queue,
+        clock,
+        secrets,
+        carrierEvents,
+        apiUrl: options.publicUrl + options.basePath,
+      }),
     });
     const jobs = options.worker
       ? allJobs({

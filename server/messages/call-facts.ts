@@ -40,6 +40,25 @@ function most<T extends string | number>(one: T | null, other: T | null | undefi
   return one > other ? one : other;
 }
 
+/** Words for a call's progress, from the first to the last. */
+const words = [
+  'queued',
+  'initiated',
+  'ringing',
+  'in-progress',
+  'canceled',
+  'no-answer',
+  'busy',
+  'failed',
+  'completed',
+];
+
+/** Of two words of the carrier's the one that says more, so that all orders come to the same. */
+export function laterWord(one: string | null, other: string | null): string | null {
+  if (one === null || other === null) return one ?? other;
+  return words.indexOf(other) >= words.indexOf(one) ? other : one;
+}
+
 /** A call has one recording; were there two, the longer one is the one to keep. */
 function recordingOf(one: CallFacts['recording'], other: CallFacts['recording']): CallFacts['recording'] {
   if (!one || !other) return one ?? other;

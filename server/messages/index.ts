@@ -1,5 +1,5 @@
 export { addNote } from './add-note.ts';
-export { nothingKnown } from './call-facts.ts';
+export { nothingKnown, outcomeOf as callOutcome } from './call-facts.ts';
 export { type CarrierEvent, type CarrierEvents, createCarrierEvents } from './carrier-events.ts';
 export { deliveryJobs } from './deliver.ts';
 export type { Draft, Written } from './draft.ts';

@@ -6,7 +6,7 @@ import { Fault } from '../core/fault.ts';
 import type { Origin } from '../core/http/index.ts';
 import type { JobQueue } from '../core/queue/index.ts';
 import type { Secrets } from '../core/secrets.ts';
-import { learn, nothingKnown, outcomeOf, statusOfCall } from './call-facts.ts';
+import { laterWord, learn, nothingKnown, outcomeOf, statusOfCall } from './call-facts.ts';
 import { applyReports } from './report.ts';
 import { writeTimeline } from './timeline.ts';
 import { writeMessages } from './write-messages.ts';
@@ -41,6 +41,8 @@ export interface NotedCall {
   messageId: string;
   conversationId: string;
   clientId: number;
+  direction: 'inbound' | 'outbound' | 'internal';
+  locationId: number | null;
   outcome: CallOutcome;
 }
 
@@ -49,6 +51,8 @@ interface CallRow {
   conversation_id: string;
   client_id: number;
   direction: 'inbound' | 'outbound' | 'internal';
+  location_id: number | null;
+  provider_status: string | null;
   call: CallFacts | null;
 }
 
@@ -74,35 +78,32 @@ export async function noteCall(
     if (fault) return fault;
   }
   const row = await lockCall(tx, news);
+  const about = {
+    messageId: row.message_id,
+    conversationId: row.conversation_id,
+    clientId: row.client_id,
+    direction: row.direction,
+    locationId: row.location_id,
+  };
   // Erased: what is still told of the call is nobody's any more.
-  if (!row.call)
-    return {
-      messageId: row.message_id,
-      conversationId: row.conversation_id,
-      clientId: row.client_id,
-      outcome: 'completed',
-    };
+  if (!row.call) return { ...about, outcome: 'completed' };
   const was = outcomeOf(row.direction, row.call);
   const call = learn(row.call, news.told);
   const outcome = outcomeOf(row.direction, call);
+  const providerStatus = laterWord(row.provider_status, news.providerStatus);
   await tx
     .updateTable('messages')
     .set({
       call: JSON.stringify(call),
-      ...(row.direction === 'inbound' && news.providerStatus && { provider_status: news.providerStatus }),
+      provider_status: providerStatus,
     })
     .where('business_id', '=', news.businessId)
     .where('message_id', '=', row.message_id)
     .execute();
   if (row.direction === 'inbound' && call.answered_at) await answered(tx, now, news, row, call.answered_at);
-  if (row.direction === 'outbound') await report(tx, now, news, row, outcome);
+  if (row.direction === 'outbound') await report(tx, now, { ...news, providerStatus }, row, outcome);
   if (outcome !== was) await tell(tx, now, news, row, call, outcome);
-  return {
-    messageId: row.message_id,
-    conversationId: row.conversation_id,
-    clientId: row.client_id,
-    outcome,
-  };
+  return { ...about, outcome };
 }
 
 const byCarrier = (provider: string): Origin => ({
@@ -192,7 +193,15 @@ async function lockCall(tx: Tx, news: CallNews): Promise<CallRow> {
     await lockConversations(tx, [{ businessId: news.businessId, conversationId: seen.conversation_id }]);
     const row = await tx
       .selectFrom('messages')
-      .select(['message_id', 'conversation_id', 'client_id', 'direction', 'call'])
+      .select([
+        'message_id',
+        'conversation_id',
+        'client_id',
+        'direction',
+        'location_id',
+        'provider_status',
+        'call',
+      ])
       .where('business_id', '=', news.businessId)
       .where('message_id', '=', seen.message_id)
       .forUpdate()
