@@ -1,4 +1,3 @@
-import AccessToken from 'twilio/lib/jwt/AccessToken.js';
 import { type ProviderCredentials, readProviderAccount } from '../businesses/index.ts';
 import type { Db } from '../core/db/index.ts';
 import { Fault, invalid, notFound } from '../core/fault.ts';
@@ -32,6 +31,8 @@ export async function giveVoiceToken(
   const account = complete(await readProviderAccount(db, secrets, businessId, 'twilio'));
   const ttlS = await secondsLeft(db, now, businessId, caller);
   const identity = identityOf({ businessId, staffId });
+  // Loaded when it is first needed: a start without calls goes without it.
+  const { default: AccessToken } = await import('twilio/lib/jwt/AccessToken.js');
   const token = new AccessToken(account.account_sid, account.api_key_sid, account.api_key_secret, {
     identity,
     ttl: ttlS,

@@ -52,6 +52,7 @@ interface CallRow {
   client_id: number;
   direction: 'inbound' | 'outbound' | 'internal';
   location_id: number | null;
+  occurred_at: Date;
   provider_status: string | null;
   call: CallFacts | null;
 }
@@ -199,6 +200,7 @@ async function lockCall(tx: Tx, news: CallNews): Promise<CallRow> {
         'client_id',
         'direction',
         'location_id',
+        'occurred_at',
         'provider_status',
         'call',
       ])
@@ -227,7 +229,9 @@ async function answered(tx: Tx, now: Date, news: CallNews, row: CallRow, at: str
   const conversation = conversations.get(row.conversation_id)!;
   const from = conversation.unread_count;
   conversation.unread_count = Math.max(0, from - 1);
-  if (conversation.waiting_since && conversation.waiting_since <= new Date(at))
+  // Told by another clock, or reckoned back from a duration: an answer is never before its call.
+  const talkedAt = Math.max(new Date(at).getTime(), row.occurred_at.getTime());
+  if (conversation.waiting_since && conversation.waiting_since.getTime() <= talkedAt)
     conversation.waiting_since = null;
   await saveConversations(tx, now, [conversation]);
   await recordEvents(tx, now, [
