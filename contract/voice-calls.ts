@@ -170,7 +170,6 @@ const settings = {
   hours: Nullable(Hours),
   closed_on: Type.Array(Type.String({ format: 'date' }), {
     maxItems: 400,
-    uniqueItems: true,
     description: 'Days on which it is closed, whatever `hours` say: `2026-12-25`.',
   }),
   ring: OneOf(['staff_on', 'all_staff'], {
