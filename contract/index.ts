@@ -1,4 +1,5 @@
 /** The whole API as rows. A tag's operations stand in its file; this list is all there is. */
+import * as attachments from './attachments.ts';
 import * as authentication from './authentication.ts';
 import * as business from './business.ts';
 import * as clientImports from './client-imports.ts';
@@ -16,6 +17,7 @@ import * as session from './session.ts';
 import * as simulator from './simulator.ts';
 import * as sms from './sms.ts';
 import * as staffs from './staffs.ts';
+import * as twilio from './twilio.ts';
 import * as voiceCalls from './voice-calls.ts';
 
 export const contract = {
@@ -32,6 +34,8 @@ export const contract = {
   recordEmail: email.recordEmail,
   updateEmailStatus: email.updateEmailStatus,
   downloadAttachment: email.downloadAttachment,
+  getAttachmentLink: attachments.getAttachmentLink,
+  downloadLinkedAttachment: attachments.downloadLinkedAttachment,
   listConversations: conversations.listConversations,
   createConversation: conversations.createConversation,
   listMessages: conversations.listMessages,
@@ -78,6 +82,8 @@ export const contract = {
   updateTwilioVoiceRecording: voiceCalls.updateTwilioVoiceRecording,
   getVoiceSettings: voiceCalls.getVoiceSettings,
   setVoiceSettings: voiceCalls.setVoiceSettings,
+  receiveTwilioSms: twilio.receiveTwilioSms,
+  updateTwilioSmsStatus: twilio.updateTwilioSmsStatus,
   simulateInbound: simulator.simulateInbound,
   listWebhookReceipts: receipts.listWebhookReceipts,
   getWebhookReceipt: receipts.getWebhookReceipt,
@@ -104,9 +110,9 @@ export const tags: Record<string, string> = {
   consents: 'What clients allowed and refused, with the evidence.',
   messages: 'Messages of any channel: record, retry, find, look into, move and cancel.',
   'voice-calls': 'Calls from the browser and from clients; how each location takes them.',
-  twilio: 'What Twilio posts.',
   'business-clients': 'The people: find them, bring them in, merge, export and erase them.',
   'webhook-receipts': 'What carriers posted, as it came: look into it, and replay what was refused.',
+  twilio: 'What Twilio posts to us.',
   simulator: 'A carrier to try everything with, no account needed.',
 };
 

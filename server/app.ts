@@ -11,6 +11,7 @@ import type { Secrets } from './core/secrets.ts';
 import { healthRoutes } from './health/index.ts';
 import { identityRoutes } from './identity/index.ts';
 import {
+  attachmentRoutes,
   type CarrierEvents,
   emailRoutes,
   type Intake,
@@ -20,6 +21,7 @@ import {
 } from './messages/index.ts';
 import { type Receipts, receiptRoutes, type WebhookSource } from './receipts/index.ts';
 import { simulatorRoutes } from './simulator/index.ts';
+import { twilioRoutes, twilioSources } from './twilio/index.ts';
 
 export interface AppParts {
   database: Database;
@@ -47,13 +49,15 @@ export function allRoutes(parts: AppParts): Binding[] {
     ...consentRoutes(parts),
     ...conversationRoutes(parts),
     ...messageRoutes(parts),
-    ...emailRoutes({ db: parts.database.db, intake: parts.intake }),
+    ...emailRoutes(parts),
+    ...attachmentRoutes({ ...parts, db: parts.database.db, apiUrl: parts.publicUrl + parts.basePath }),
     ...messageActRoutes({ ...parts, db: parts.database.db }),
     ...searchRoutes(parts.cursors),
     ...identityRoutes(parts),
     ...simulatorRoutes({ intake: parts.intake, enabled: parts.simulator }),
     ...callRoutes(parts),
     ...receiptRoutes(parts),
+    ...twilioRoutes(parts),
   ];
 }
 
@@ -67,5 +71,8 @@ export function allWebhookSources(parts: {
   /** Where carriers reach the API: the public URL with the base path. */
   apiUrl: string;
 }): WebhookSource[] {
-  return [...callSources({ ...parts, textWhenMissed: textWhenMissed(parts.db, parts.queue) })];
+  return [
+    ...twilioSources(parts),
+    ...callSources({ ...parts, textWhenMissed: textWhenMissed(parts.db, parts.queue) }),
+  ];
 }

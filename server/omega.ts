@@ -21,6 +21,7 @@ import { createCarrierEvents, createIntake } from './messages/index.ts';
 import { createReceipts } from './receipts/index.ts';
 import { secretFits, WrongSecret } from './secret-fits.ts';
 import { createSimulator } from './simulator/index.ts';
+import { createTwilio } from './twilio/index.ts';
 import { allJobs, allQueues } from './worker.ts';
 
 /** What a process of Omega is made of. */
@@ -111,8 +112,12 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
     });
     closers.push(() => queue.stop(Math.max(0, jobGraceMs - (performance.now() - closingSince))));
 
-    const carriers: Carriers = new Map<string, Carrier>(
-      options.simulator ? [['simulator', createSimulator({ db, queue, clock })]] : [],
+    const apiUrl = options.publicUrl + options.basePath;
+    const carriers: Carriers = new Map(
+      [
+        createTwilio({ db, clock, apiUrl }),
+        ...(options.simulator ? [createSimulator({ db, queue, clock })] : []),
+      ].map((carrier): [string, Carrier] => [carrier.provider, carrier]),
     );
     const carrierEvents = createCarrierEvents({ db, queue, clock, log, secrets });
     const receipts = createReceipts({
@@ -126,7 +131,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
         clock,
         secrets,
         carrierEvents,
-        apiUrl: options.publicUrl + options.basePath,
+        apiUrl,
       }),
     });
     const jobs = options.worker
@@ -138,7 +143,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
           log,
           carriers,
           carrierEvents,
-          apiUrl: options.publicUrl + options.basePath,
+          apiUrl,
           carrierDeadlineMs: options.carrierDeadlineMs,
           leaseS: options.leaseS,
         })

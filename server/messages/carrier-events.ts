@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { receiveMail } from '../channels/index.ts';
+import { type Keyword, receiveMail } from '../channels/index.ts';
 import type { Clock } from '../core/clock.ts';
 import { type CallFacts, type Db, inTransaction, type MessageStatus, type Tx } from '../core/db/index.ts';
 import { Fault } from '../core/fault.ts';
@@ -10,6 +10,7 @@ import type { JobQueue } from '../core/queue/index.ts';
 import type { Secrets } from '../core/secrets.ts';
 import { storable } from '../core/storable.ts';
 import type { Written } from './draft.ts';
+import { fetchLater } from './media.ts';
 import { type CallStart, type NotedCall, noteCall } from './note-call.ts';
 import { type Fact, noteFact } from './note-fact.ts';
 import { applyReports } from './report.ts';
@@ -29,6 +30,8 @@ export type CarrierEvent = {
       kind: 'status';
       /** Ours, where the callback's URL names it; else the message is found by the carrier's id. */
       messageId: string | null;
+      /** Which attempt of ours, where the callback's URL names it. */
+      attemptNo?: number;
       providerMessageId: string;
       status: MessageStatus;
       providerStatus: string;
@@ -42,10 +45,14 @@ export type CarrierEvent = {
       channel: string;
       from: string;
       to: string;
+      /** `to` need not be one of the business's senders: a carrier's pool has numbers that we were not told. */
+      anyOwnAddress?: boolean;
       content: string;
       subject: string | null;
       /** A mail's, as it came. */
       html?: string | null;
+      /** What the carrier took it for, where it says so; else it is read from the words. */
+      keyword?: Keyword;
       /** A machine wrote it. */
       autoReply?: boolean;
       mediaUrls: string[];
@@ -218,6 +225,8 @@ async function applyEvent(
           direction: 'inbound',
           clientAddress: event.from,
           ownAddress: event.to,
+          anyOwnAddress: event.anyOwnAddress,
+          keyword: event.keyword,
           content: mail?.content ?? event.content,
           subject: (mail ? mail.subject : event.subject) ?? undefined,
           mail: mail?.mail,
@@ -233,6 +242,13 @@ async function applyEvent(
       ],
       secrets,
     );
+    if (written && !(written instanceof Fault) && !written.duplicate)
+      await fetchLater(tx, queue, {
+        businessId: event.businessId,
+        messageId: written.messageId,
+        provider: event.provider,
+        mediaUrls: event.mediaUrls,
+      });
     return written instanceof Fault
       ? { state: 'refused', fault: written }
       : { state: 'applied', written: written! };
@@ -262,7 +278,7 @@ async function applyEvent(
       providerStatus: event.providerStatus,
       errorCode: event.errorCode,
       errorMessage: event.errorMessage,
-      attemptNo: about.attemptNo ?? undefined,
+      attemptNo: about.attemptNo ?? event.attemptNo,
       occurredAt: event.occurredAt ? new Date(event.occurredAt) : null,
       by,
     },
@@ -307,8 +323,14 @@ async function settleByCallback(
   const { rows } = await sql<{ attempt_no: number }>`
     update attempts a set state = 'accepted', provider_message_id = ${event.providerMessageId}, settled_at = ${now}
     where a.business_id = ${event.businessId} and a.message_id = ${about.messageId}::uuid and a.provider = ${event.provider}
-      and a.state in ('claimed', 'unknown') and a.provider_message_id is null
-      and a.attempt_no = (select attempts from messages m where m.business_id = a.business_id and m.message_id = a.message_id)
+      and a.provider_message_id is null
+      ${
+        event.attemptNo === undefined
+          ? sql`and a.state in ('claimed', 'unknown') and a.attempt_no =
+              (select attempts from messages m where m.business_id = a.business_id and m.message_id = a.message_id)`
+          : // Where the carrier seemed not to have it, it had it after all.
+            sql`and a.state in ('claimed', 'unknown', 'absent') and a.attempt_no = ${event.attemptNo}`
+      }
     returning a.attempt_no`.execute(tx);
   if (rows.length === 0) return false;
   await writeTimeline(tx, [

@@ -15,6 +15,8 @@ export interface NewEvent {
 }
 
 export type EventType =
+  | 'account.paused'
+  | 'account.resumed'
   | 'business.onboarded'
   | 'client.created'
   | 'client.updated'
@@ -50,6 +52,7 @@ export type EventType =
   | 'call.completed'
   | 'call.missed'
   | 'call.voicemail'
+  | 'message.attachment_added'
   | 'note.added'
   | 'session.created'
   | 'session.expired';
