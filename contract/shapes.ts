@@ -228,10 +228,13 @@ export const Call = Type.Object({
     Type.Integer({ minimum: 0, description: 'Whole seconds that they talked; null until it is known.' }),
   ),
   recording: Nullable(
-    Type.Object({
-      kind: OneOf(['conversation', 'voicemail']),
-      duration_s: Nullable(Type.Integer({ minimum: 0 })),
-    }),
+    Type.Object(
+      {
+        kind: OneOf(['conversation', 'voicemail']),
+        duration_s: Nullable(Type.Integer({ minimum: 0 })),
+      },
+      { description: 'The sound is among `attachments` as soon as it has been fetched.' },
+    ),
   ),
 });
 export type Call = Static<typeof Call>;

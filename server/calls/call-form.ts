@@ -47,7 +47,8 @@ export function recordingOf(form: TwilioForm, kind: 'conversation' | 'voicemail'
   const duration_s = secondsOf(form.RecordingDuration);
   // Hung up at the tone.
   if (kind === 'voicemail' && duration_s === 0) return null;
-  return { kind, sid: sid!, url, duration_s };
+  // Its address alone gives WAV, of eight times the size.
+  return { kind, sid: sid!, url: `${url}.mp3`, duration_s };
 }
 
 /** What carriers write for a number that is withheld, in words or as the digits of the words (Twilio, support article 223179988). */

@@ -1,5 +1,6 @@
 import VoiceResponse from 'twilio/lib/twiml/VoiceResponse.js';
 import type { VoiceSettings } from '../../contract/index.ts';
+import { tryAgain } from '../twilio/index.ts';
 
 /** A call that our TwiML is about: what its callbacks must tell us again. */
 export interface CallPlace {
@@ -47,7 +48,7 @@ function recordingOf(place: CallPlace, settings: VoiceSettings) {
   if (!settings.record) return {};
   return {
     record: 'record-from-answer-dual' as const,
-    recordingStatusCallback: urlOf(place, '/twilio/voice/recording', { kind: 'conversation' }),
+    recordingStatusCallback: urlOf(place, '/twilio/voice/recording', { kind: 'conversation' }) + tryAgain,
     recordingStatusCallbackEvent: ['completed' as const],
   };
 }
@@ -71,7 +72,7 @@ export function ringStaff(
   });
   for (const identity of identities) {
     const client = dial.client({
-      statusCallback: urlOf(place, '/twilio/voice/status'),
+      statusCallback: urlOf(place, '/twilio/voice/status') + tryAgain,
       statusCallbackEvent: progress,
     });
     client.identity(identity);
@@ -91,7 +92,7 @@ export function takeVoicemail(place: CallPlace, settings: VoiceSettings, greetin
       maxLength: longestVoicemailS,
       timeout: silenceS,
       playBeep: true,
-      recordingStatusCallback: urlOf(place, '/twilio/voice/recording', { kind: 'voicemail' }),
+      recordingStatusCallback: urlOf(place, '/twilio/voice/recording', { kind: 'voicemail' }) + tryAgain,
       recordingStatusCallbackEvent: ['completed'],
     });
   } else if (greeting === null) {
@@ -119,7 +120,7 @@ export function dialClient(
   });
   dial.number(
     {
-      statusCallback: urlOf(place, '/twilio/voice/status'),
+      statusCallback: urlOf(place, '/twilio/voice/status') + tryAgain,
       statusCallbackEvent: progress,
       ...(settings.record && { url: urlOf(place, '/voice-calls/recording-notice') }),
     },

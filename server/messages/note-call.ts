@@ -7,6 +7,7 @@ import type { Origin } from '../core/http/index.ts';
 import type { JobQueue } from '../core/queue/index.ts';
 import type { Secrets } from '../core/secrets.ts';
 import { laterWord, learn, nothingKnown, outcomeOf, statusOfCall } from './call-facts.ts';
+import { fetchLater } from './media.ts';
 import { applyReports } from './report.ts';
 import { writeTimeline } from './timeline.ts';
 import { writeMessages } from './write-messages.ts';
@@ -101,6 +102,12 @@ export async function noteCall(
     .where('business_id', '=', news.businessId)
     .where('message_id', '=', row.message_id)
     .execute();
+  const { recording } = call;
+  if (recording && recording.url !== row.call.recording?.url) {
+    const { businessId, provider } = news;
+    const mediaUrls = [recording.url];
+    await fetchLater(tx, queue, { businessId, messageId: row.message_id, provider, mediaUrls });
+  }
   if (row.direction === 'inbound' && call.answered_at) await answered(tx, now, news, row, call.answered_at);
   if (row.direction === 'outbound') await report(tx, now, { ...news, providerStatus }, row, outcome);
   if (outcome !== was) await tell(tx, now, news, row, call, outcome);

@@ -1,3 +1,5 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createLog } from '../../server/core/log.ts';
 import { createCarrierEvents } from '../../server/messages/index.ts';
@@ -11,17 +13,37 @@ import {
   newRecordingSid,
   postAsTwilio,
   publicUrl,
+  twilioAccount,
 } from '../support/twilio-calls.ts';
 import { all, type Element, verbs } from '../support/twiml.ts';
 
 let omega: RunningOmega;
 let api: Client;
 
-beforeAll(async () => {
-  omega = await startOmega({ publicUrl });
-  ({ api } = await omega.business({ business_id: 1001, ...callingLotus }));
+/** Twilio's API as far as recordings go, and who asked for them. */
+const twilio = createServer((request, response) => {
+  fetched.push({ path: request.url!, authorization: request.headers.authorization });
+  response.writeHead(request.url!.endsWith('.mp3') ? 200 : 404).end(sound);
 });
-afterAll(() => omega.close());
+const fetched: { path: string; authorization: string | undefined }[] = [];
+/** An MP3 file: an empty ID3 tag, and one frame (MPEG 1, layer 3, 128 kbit/s). */
+const sound = Buffer.concat([
+  Buffer.from('49443304000000000000', 'hex'),
+  Buffer.from('fffb9000', 'hex'),
+  Buffer.alloc(413),
+]);
+
+beforeAll(async () => {
+  await new Promise<void>((resolve) => twilio.listen(0, '127.0.0.1', resolve));
+  omega = await startOmega({ publicUrl });
+  const api_base_url = `http://127.0.0.1:${(twilio.address() as AddressInfo).port}`;
+  const providers = { twilio: { ...twilioAccount, api_base_url } };
+  ({ api } = await omega.business({ business_id: 1001, ...callingLotus, providers }));
+});
+afterAll(async () => {
+  await omega.close();
+  twilio.close();
+});
 
 let callers = 0;
 const newCaller = () => `+1202555${String(1000 + callers++)}`;
@@ -175,11 +197,13 @@ describe('a client calls', () => {
     expect(verbs(next.twiml)).toEqual(['Say', 'Record', 'Hangup']);
     expect((await callOf(call.from)).call.outcome).toBe('missed');
     const [record] = all(next.twiml, 'Record');
+    const RecordingSid = newRecordingSid();
+    const recordingPath = `/2010-04-01/Accounts/${twilioAccount.account_sid}/Recordings/${RecordingSid}`;
     const recording = {
       CallSid: call.CallSid,
       From: call.from,
-      RecordingSid: newRecordingSid(),
-      RecordingUrl: 'https://api.twilio.com/2010-04-01/Accounts/AC1/Recordings/RE1',
+      RecordingSid,
+      RecordingUrl: `https://api.twilio.com${recordingPath}`,
       RecordingDuration: '12',
     };
     expect(verbs((await postAsTwilio(omega, record!.attributes.action!, recording)).twiml)).toEqual([
@@ -195,6 +219,24 @@ describe('a client calls', () => {
       waiting: true,
       call: { outcome: 'voicemail', recording: { kind: 'voicemail', duration_s: 12 }, answered_at: null },
     });
+
+    // Its sound is fetched once, with the account's credentials, and served by a link that expires.
+    await omega.settled();
+    const { api_key_sid: user, api_key_secret: password } = twilioAccount;
+    const authorization = `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
+    const ofThis = fetched.filter(({ path }) => path.startsWith(recordingPath));
+    expect(ofThis).toEqual([{ path: `${recordingPath}.mp3`, authorization }]);
+    const { message_id, attachments, media_urls } = await callOf(call.from);
+    expect(media_urls).toEqual([]);
+    expect(attachments).toMatchObject([{ filename: 'recording.mp3', content_type: 'audio/mpeg' }]);
+    const { body: link } = await api.get(
+      `/businesses/1001/messages/${message_id}/attachments/${attachments[0].attachment_id}/link`,
+    );
+    const path = link.url.slice(`${publicUrl}/omega`.length);
+    const file = await fetch(omega.url + path);
+    expect(Buffer.from(await file.arrayBuffer()).equals(sound)).toBe(true);
+    await omega.tick(600_000);
+    expect((await omega.as(null).get(path)).status).toBe(404);
   });
 
   test('a caller who hangs up while it rings has a missed call, and is asked for no voicemail', async () => {
