@@ -13,14 +13,14 @@ import { giveVoiceToken } from './token.ts';
 import { nothingToDo } from './twiml.ts';
 import { twimlAnswer } from './twiml-answer.ts';
 
-const routesOfSources = {
-  handleTwimlCall: 'twilio.voice.call',
-  handleDialResult: 'twilio.voice.dial-result',
-  handleVoicemail: 'twilio.voice.voicemail',
-  handleRecordingNotice: 'twilio.voice.recording-notice',
-  updateTwilioVoiceStatus: 'twilio.voice.status',
-  updateTwilioVoiceRecording: 'twilio.voice.recording',
-} as const satisfies Partial<Record<OperationId, CallSource>>;
+const posted = [
+  ['handleTwimlCall', 'twilio.voice.call'],
+  ['handleDialResult', 'twilio.voice.dial-result'],
+  ['handleVoicemail', 'twilio.voice.voicemail'],
+  ['handleRecordingNotice', 'twilio.voice.recording-notice'],
+  ['updateTwilioVoiceStatus', 'twilio.voice.status'],
+  ['updateTwilioVoiceRecording', 'twilio.voice.recording'],
+] as const satisfies [OperationId, CallSource][];
 
 /** Those in which a call waits for what we say. */
 const speaks = new Set<CallSource>(['twilio.voice.call', 'twilio.voice.dial-result']);
@@ -53,8 +53,8 @@ export function callRoutes(parts: {
       return answer(200, await shown(tx, now, businessId, params.location_id));
     }),
 
-    ...Object.entries(routesOfSources).map(([id, source]) =>
-      own(id as keyof typeof routesOfSources, async (call) => {
+    ...posted.map(([id, source]) =>
+      own(id, async (call) => {
         const otherwise = speaks.has(source) ? sorry : twimlAnswer(nothingToDo());
         return (await answerWebhook(call, parts, source, otherwise)) as { status: 200; body: string };
       }),
