@@ -1,4 +1,5 @@
 import { createHmac, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -48,8 +49,11 @@ export interface FakeTwilio {
   url: string;
   asked: Asked[];
   messages: TwilioMessage[];
-  /** What Prism found wrong in any request, by Twilio's own OpenAPI. */
-  violations: string[];
+  /**
+   * What Prism finds wrong in any request so far, by Twilio's own OpenAPI. It takes its time, so it looks when
+   * it is asked, and not while Omega waits for an answer.
+   */
+  violations(): Promise<string[]>;
   numbers: Map<string, { sid: string; sms: boolean; smsUrl: string }>;
   pool: Set<string>;
   service: { inboundRequestUrl: string };
@@ -61,11 +65,24 @@ export interface FakeTwilio {
   close(): Promise<void>;
 }
 
+/** Prism reads a list in a form only where the encoding is written out: this is OpenAPI's default for it. */
+function withListsInForms(openapi: {
+  paths: Record<string, { post?: { requestBody?: { content: Record<string, object> } } }>;
+}): object {
+  for (const { post } of Object.values(openapi.paths)) {
+    for (const content of Object.values(post?.requestBody?.content ?? {}))
+      Object.assign(content, { encoding: { MediaUrl: { style: 'form', explode: true } } });
+  }
+  return openapi;
+}
+
 const spec = join(import.meta.dirname, '..', 'vectors', 'twilio_openapi.json');
 
 /** Twilio's API on loopback, as far as Omega calls it. Every request to it is checked by Prism. */
 export async function startFakeTwilio(now: () => number): Promise<FakeTwilio> {
-  const operations = await getHttpOperationsFromSpec(spec);
+  const operations = await getHttpOperationsFromSpec(
+    withListsInForms(JSON.parse(readFileSync(spec, 'utf8'))),
+  );
   const logger = Object.assign(pino({ level: 'silent' }), { success: () => undefined });
   const prism = createInstance(
     {
@@ -79,17 +96,23 @@ export async function startFakeTwilio(now: () => number): Promise<FakeTwilio> {
     } as never,
     { logger: logger as never },
   );
+  const violations: string[] = [];
+  const toValidate: { method: string; url: URL; headers: IncomingMessage['headers']; body: string }[] = [];
   const sockets = new Set<import('node:net').Socket>();
   const fake: FakeTwilio = {
     url: '',
     asked: [],
     messages: [],
-    violations: [],
     numbers: new Map(),
     pool: new Set(),
     service: { inboundRequestUrl: '' },
     media: new Map(),
     answer: () => ({ kind: 'created' }),
+    async violations() {
+      for (const { method, url, headers, body } of toValidate.splice(0))
+        await validate(method, url, headers, body);
+      return violations;
+    },
     posts: () =>
       fake.asked.filter(({ method, path }) => method === 'POST' && path.endsWith('/Messages.json')),
     async close() {
@@ -112,7 +135,8 @@ export async function startFakeTwilio(now: () => number): Promise<FakeTwilio> {
     };
     fake.asked.push(asked);
     if (fake.media.has(url.pathname)) return fake.media.get(url.pathname)!(request, response);
-    if (url.pathname.startsWith('/2010-04-01/')) await validate(request, url, body);
+    if (url.pathname.startsWith('/2010-04-01/'))
+      toValidate.push({ method: request.method!, url, headers: request.headers, body });
     serve(asked, response);
   });
   server.on('connection', (socket) => {
@@ -121,19 +145,25 @@ export async function startFakeTwilio(now: () => number): Promise<FakeTwilio> {
     socket.on('error', () => undefined);
   });
 
-  async function validate(request: IncomingMessage, url: URL, body: string): Promise<void> {
+  async function validate(
+    method: string,
+    url: URL,
+    headers: IncomingMessage['headers'],
+    body: string,
+  ): Promise<void> {
     const query: Record<string, string> = Object.fromEntries(url.searchParams);
     const input = {
-      method: request.method!.toLowerCase(),
+      method: method.toLowerCase(),
       url: { path: url.pathname, query },
-      headers: request.headers,
+      headers,
       body: body === '' ? undefined : body,
     } as IHttpRequest;
     const result = await prism.request(input, operations)();
-    const about = `${request.method} ${url.pathname}`;
-    if (result._tag === 'Left') fake.violations.push(`${about}: ${result.left.message}`);
+    const about = `${method} ${url.pathname}`;
+    if (result._tag === 'Left')
+      violations.push(`${about}: ${result.left.message} ${JSON.stringify(result.left)}`);
     else
-      fake.violations.push(
+      violations.push(
         ...result.right.validations.input.map(
           ({ path, message }) => `${about}: ${path?.join('.')} ${message}`,
         ),
@@ -277,6 +307,9 @@ export function signed(url: string, params: Record<string, string>, token = auth
   return createHmac('sha1', token).update(text).digest('base64');
 }
 
+/** Where the tests' Omega is reached from outside, and what Twilio signs. */
+export const publicUrl = 'https://omega.example';
+
 /** Posts as Twilio does: a form, signed over the public URL. @param path with its query, below the base path */
 export async function postAsTwilio(
   omega: RunningOmega,
@@ -288,7 +321,7 @@ export async function postAsTwilio(
     method: 'POST',
     headers: {
       'content-type': 'application/x-www-form-urlencoded; charset=utf-8',
-      'x-twilio-signature': signature ?? signed(`http://127.0.0.1/omega${path}`, params, token),
+      'x-twilio-signature': signature ?? signed(`${publicUrl}/omega${path}`, params, token),
     },
     body: new URLSearchParams(params).toString(),
   });
