@@ -92,6 +92,7 @@ export const exampleMessage = {
   advice: null,
   attempts: 1,
   unread: false,
+  call: null,
   auto_reply: false,
   external_ref: { type: 'appointment', id: '8841' },
   metadata: {},

@@ -206,6 +206,43 @@ export const AttachmentSummary = Type.Object({
   size: Type.Integer({ description: 'Bytes.' }),
 });
 
+export const callOutcomes = [
+  'ringing',
+  'in_progress',
+  'completed',
+  'missed',
+  'voicemail',
+  'busy',
+  'no_answer',
+  'canceled',
+  'failed',
+] as const;
+export type CallOutcome = (typeof callOutcomes)[number];
+
+/** What a call has besides what every message has. */
+export const Call = Type.Object({
+  outcome: OneOf(callOutcomes, {
+    description:
+      'ringing; in_progress: they talk; completed: they talked. A client who called and was not answered: missed, or voicemail. A client whom staff called and did not reach: busy, no_answer, canceled (staff hung up), failed.',
+  }),
+  answered_at: Nullable(Time('When it was answered.')),
+  answered_by: Nullable(StaffId),
+  ended_at: Nullable(Time('When it ended.')),
+  duration_s: Nullable(
+    Type.Integer({ minimum: 0, description: 'Whole seconds that they talked; null until it is known.' }),
+  ),
+  recording: Nullable(
+    Type.Object(
+      {
+        kind: OneOf(['conversation', 'voicemail']),
+        duration_s: Nullable(Type.Integer({ minimum: 0 })),
+      },
+      { description: 'The sound is among `attachments` as soon as it has been fetched.' },
+    ),
+  ),
+});
+export type Call = Static<typeof Call>;
+
 export const Message = Type.Object({
   message_id: MessageId,
   conversation_id: ConversationId,
@@ -245,6 +282,7 @@ export const Message = Type.Object({
   advice: Nullable(Type.String({ description: 'What to do about the reason, in plain words.' })),
   attempts: Type.Integer({ description: 'How often it was handed to a carrier.' }),
   unread: Type.Boolean(),
+  call: Nullable(Call),
   auto_reply: Type.Boolean({
     description: 'A machine wrote it (out of office): nobody waits for an answer to it.',
   }),

@@ -64,6 +64,9 @@ export const routes: { readonly [Id in OperationId]: `${Contract[Id]['method']} 
   eraseClient: 'DELETE /businesses/{business_id}/clients/{client_id}',
   confirmIdentity:
     'POST /businesses/{business_id}/clients/{client_id}/conversations/{conversation_id}/identity',
+  getVoiceToken: 'GET /voice-calls/token',
+  getVoiceSettings: 'GET /businesses/{business_id}/locations/{location_id}/voice',
+  setVoiceSettings: 'PUT /businesses/{business_id}/locations/{location_id}/voice',
   simulateInbound: 'POST /simulator/inbound',
   listWebhookReceipts: 'GET /webhook-receipts',
   getWebhookReceipt: 'GET /webhook-receipts/{receipt_id}',

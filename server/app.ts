@@ -1,5 +1,6 @@
 import { accessRoutes } from './access/index.ts';
 import { businessRoutes } from './businesses/index.ts';
+import { callRoutes, callSources, textWhenMissed } from './calls/index.ts';
 import { clientRoutes, consentRoutes } from './clients/index.ts';
 import { conversationRoutes } from './conversations/index.ts';
 import type { Clock } from './core/clock.ts';
@@ -54,6 +55,7 @@ export function allRoutes(parts: AppParts): Binding[] {
     ...searchRoutes(parts.cursors),
     ...identityRoutes(parts),
     ...simulatorRoutes({ intake: parts.intake, enabled: parts.simulator }),
+    ...callRoutes(parts),
     ...receiptRoutes(parts),
     ...twilioRoutes(parts),
   ];
@@ -62,9 +64,15 @@ export function allRoutes(parts: AppParts): Binding[] {
 /** Every webhook that carriers may post to. */
 export function allWebhookSources(parts: {
   db: Db;
+  queue: JobQueue;
   clock: Clock;
   secrets: Secrets;
   carrierEvents: CarrierEvents;
+  /** Where carriers reach the API: the public URL with the base path. */
+  apiUrl: string;
 }): WebhookSource[] {
-  return [...twilioSources(parts)];
+  return [
+    ...twilioSources(parts),
+    ...callSources({ ...parts, textWhenMissed: textWhenMissed(parts.db, parts.queue) }),
+  ];
 }

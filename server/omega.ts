@@ -118,7 +118,14 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
       clock,
       log,
       secrets,
-      sources: allWebhookSources({ db, clock, secrets, carrierEvents }),
+      sources: allWebhookSources({
+        db,
+        queue,
+        clock,
+        secrets,
+        carrierEvents,
+        apiUrl,
+      }),
     });
     const jobs = options.worker
       ? allJobs({

@@ -283,6 +283,7 @@ CREATE TABLE public.messages (
     ambiguous boolean DEFAULT false NOT NULL,
     superseded_attempts integer DEFAULT 0 NOT NULL,
     answers_since timestamp with time zone,
+    call jsonb,
     CONSTRAINT messages_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text, 'internal'::text])))
 );
 
@@ -384,6 +385,33 @@ CREATE TABLE public.staffs (
     updated_at timestamp with time zone NOT NULL,
     last_seen_at timestamp with time zone,
     CONSTRAINT staffs_role_check CHECK ((role = ANY (ARRAY['manager'::text, 'staff'::text])))
+);
+
+CREATE TABLE public.voice_presences (
+    business_id bigint NOT NULL,
+    staff_id bigint NOT NULL,
+    holder_id uuid NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.voice_settings (
+    business_id bigint NOT NULL,
+    location_id bigint NOT NULL,
+    hours jsonb,
+    closed_on jsonb NOT NULL,
+    ring text NOT NULL,
+    ring_seconds integer NOT NULL,
+    greeting text,
+    closed_greeting text,
+    voicemail boolean NOT NULL,
+    voicemail_greeting text NOT NULL,
+    record boolean NOT NULL,
+    recording_notice text NOT NULL,
+    missed_call_text text,
+    language text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT voice_settings_ring_check CHECK ((ring = ANY (ARRAY['staff_on'::text, 'all_staff'::text])))
 );
 
 CREATE TABLE public.webhook_receipts (
@@ -503,6 +531,12 @@ ALTER TABLE ONLY public.staff_locations
 
 ALTER TABLE ONLY public.staffs
     ADD CONSTRAINT staffs_pkey PRIMARY KEY (business_id, staff_id);
+
+ALTER TABLE ONLY public.voice_presences
+    ADD CONSTRAINT voice_presences_pkey PRIMARY KEY (business_id, staff_id, holder_id);
+
+ALTER TABLE ONLY public.voice_settings
+    ADD CONSTRAINT voice_settings_pkey PRIMARY KEY (business_id, location_id);
 
 ALTER TABLE ONLY public.webhook_receipts
     ADD CONSTRAINT webhook_receipts_pkey PRIMARY KEY (receipt_id);
@@ -683,3 +717,9 @@ ALTER TABLE ONLY public.staff_locations
 
 ALTER TABLE ONLY public.staffs
     ADD CONSTRAINT staffs_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);
+
+ALTER TABLE ONLY public.voice_presences
+    ADD CONSTRAINT voice_presences_business_id_staff_id_fkey FOREIGN KEY (business_id, staff_id) REFERENCES public.staffs(business_id, staff_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.voice_settings
+    ADD CONSTRAINT voice_settings_business_id_location_id_fkey FOREIGN KEY (business_id, location_id) REFERENCES public.locations(business_id, location_id) ON DELETE CASCADE;

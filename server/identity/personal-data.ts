@@ -68,6 +68,7 @@ export const personalData: Record<string, { erased: readonly string[]; kept: rea
       'bcc',
       'reply_to',
       'attachments',
+      'call',
     ],
     kept: [
       'business_id',
@@ -210,4 +211,6 @@ export const impersonalTables: readonly string[] = [
   'simulator_tries',
   'staff_locations',
   'staffs',
+  'voice_presences',
+  'voice_settings',
 ];

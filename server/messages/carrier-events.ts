@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { type Keyword, receiveMail } from '../channels/index.ts';
 import type { Clock } from '../core/clock.ts';
-import { type Db, inTransaction, type MessageStatus, type Tx } from '../core/db/index.ts';
+import { type CallFacts, type Db, inTransaction, type MessageStatus, type Tx } from '../core/db/index.ts';
 import { Fault } from '../core/fault.ts';
 import type { Origin } from '../core/http/index.ts';
 import { newId } from '../core/ids.ts';
@@ -11,6 +11,7 @@ import type { Secrets } from '../core/secrets.ts';
 import { storable } from '../core/storable.ts';
 import type { Written } from './draft.ts';
 import { fetchLater } from './media.ts';
+import { type CallStart, type NotedCall, noteCall } from './note-call.ts';
 import { type Fact, noteFact } from './note-fact.ts';
 import { applyReports } from './report.ts';
 import { writeTimeline } from './timeline.ts';
@@ -58,6 +59,14 @@ export type CarrierEvent = {
       occurredAt: string | null;
       requestId: string | null;
     }
+  | {
+      kind: 'call';
+      providerMessageId: string;
+      start: CallStart | null;
+      told: Partial<CallFacts>;
+      providerStatus: string | null;
+      occurredAt: string | null;
+    }
   /** Something beside the status. */
   | {
       kind: 'fact';
@@ -69,7 +78,7 @@ export type CarrierEvent = {
 );
 
 export type Applied =
-  | { state: 'applied'; written: Written | null }
+  | { state: 'applied'; written: Written | null; call?: NotedCall }
   | { state: 'parked' }
   | { state: 'refused'; fault: Fault };
 
@@ -243,6 +252,12 @@ async function applyEvent(
     return written instanceof Fault
       ? { state: 'refused', fault: written }
       : { state: 'applied', written: written! };
+  }
+
+  if (event.kind === 'call') {
+    const call = await noteCall(tx, now, queue, secrets, event);
+    if (call instanceof Fault) return { state: 'refused', fault: call };
+    return call ? { state: 'applied', written: null, call } : { state: 'parked' };
   }
 
   const about = await findMessage(tx, event);

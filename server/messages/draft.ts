@@ -1,5 +1,5 @@
 import type { Keyword, MailContent } from '../channels/index.ts';
-import type { MessageStatus } from '../core/db/index.ts';
+import type { CallFacts, MessageStatus } from '../core/db/index.ts';
 import type { Origin } from '../core/http/index.ts';
 
 /**
@@ -27,6 +27,8 @@ export interface Draft {
   subject?: string;
   /** What a mail has besides; read by the channel's own rules before it comes here. */
   mail?: MailContent;
+  /** What is known of a call when it is written down. */
+  call?: CallFacts;
   /** A machine's answer (out of office): nobody waits for a reply to it. */
   autoReply?: boolean;
   /** What the carrier took the text for; read from its words when left out. */

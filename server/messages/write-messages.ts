@@ -164,6 +164,7 @@ function messageRow(one: Prepared, now: Date) {
     occurred_at: one.occurredAt,
     created_at: now,
     ...mailColumns(draft.mail),
+    call: draft.call ? JSON.stringify(draft.call) : null,
     auto_reply: draft.autoReply ?? false,
     ...timesOf(decision.status, one.occurredAt),
   };

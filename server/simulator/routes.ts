@@ -1,7 +1,7 @@
 import { receiveMail } from '../channels/index.ts';
 import { Fault, notFound } from '../core/fault.ts';
 import { type Binding, own } from '../core/http/index.ts';
-import type { Intake } from '../messages/index.ts';
+import { type Intake, nothingKnown } from '../messages/index.ts';
 import { newSid } from './carrier.ts';
 
 /** `POST /simulator/inbound`: off where `OMEGA_SIMULATOR=off`, as if it were not there. */
@@ -36,6 +36,8 @@ export function simulatorRoutes(options: { intake: Intake; enabled: boolean }): 
           subject: (mail ? mail.subject : body.subject) ?? undefined,
           mail: mail?.mail,
           mediaUrls,
+          // Nobody is there to answer it.
+          ...(channel === 'voice' && { call: { ...nothingKnown, ended_at: call.now.toISOString() } }),
           metadata: {},
           provider: 'simulator',
           providerMessageId: newSid(channel),

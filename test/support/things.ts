@@ -29,6 +29,15 @@ export async function businessWithThings(
       { channel: 'sms', address: sender, provider: 'simulator', location_id: locationId },
       { channel: 'email', address: `hello@${businessId}.example`, provider: 'simulator' },
     ],
+    providers: {
+      twilio: {
+        account_sid: `AC${businessId}`,
+        auth_token: `token of ${businessId}`,
+        api_key_sid: `SK${businessId}`,
+        api_key_secret: `secret of ${businessId}`,
+        twiml_app_sid: `AP${businessId}`,
+      },
+    },
   });
   const session = await api.post('/authentication/token', { staff_id: staffId });
   const provider_message_id = `SM-of-${businessId}`;
