@@ -12,6 +12,7 @@ export type {
 } from './carrier.ts';
 export type { Attachment } from './email/attachments.ts';
 export { contentDisposition, headerFault } from './email/headers.ts';
+export { mailIdOf, metadataNames, readMailId, readReplyAddress, replyAddress } from './email/ids.ts';
 export { displayHtmlOf, type MailContent, type MailInput, readMail, receiveMail } from './email/mail.ts';
 export { canonicalReasons, explain, explainFailure, type Reason, retryDelayMs } from './reasons.ts';
 export { answeredByCarrier, type Keyword, readKeyword } from './sms/keywords.ts';
