@@ -68,6 +68,7 @@ export const personalData: Record<string, { erased: readonly string[]; kept: rea
       'bcc',
       'reply_to',
       'attachments',
+      'mail_id',
     ],
     kept: [
       'business_id',
