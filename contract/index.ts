@@ -16,6 +16,7 @@ import * as session from './session.ts';
 import * as simulator from './simulator.ts';
 import * as sms from './sms.ts';
 import * as staffs from './staffs.ts';
+import * as unsubscribe from './unsubscribe.ts';
 
 export const contract = {
   getHealth: health.getHealth,
@@ -31,6 +32,8 @@ export const contract = {
   recordEmail: email.recordEmail,
   updateEmailStatus: email.updateEmailStatus,
   downloadAttachment: email.downloadAttachment,
+  showUnsubscribe: unsubscribe.showUnsubscribe,
+  unsubscribe: unsubscribe.unsubscribe,
   listConversations: conversations.listConversations,
   createConversation: conversations.createConversation,
   listMessages: conversations.listMessages,

@@ -45,8 +45,6 @@ export type CarrierEvent = {
       subject: string | null;
       /** A mail's, as it came. */
       html?: string | null;
-      /** Its Message-ID without brackets. */
-      mailId?: string | null;
       /** A machine wrote it. */
       autoReply?: boolean;
       mediaUrls: string[];
@@ -214,7 +212,6 @@ async function applyEvent(
           content: mail?.content ?? event.content,
           subject: (mail ? mail.subject : event.subject) ?? undefined,
           mail: mail?.mail,
-          mailId: event.mailId ?? undefined,
           autoReply: event.autoReply,
           mediaUrls: event.mediaUrls,
           metadata: {},
