@@ -18,6 +18,7 @@ import * as simulator from './simulator.ts';
 import * as sms from './sms.ts';
 import * as staffs from './staffs.ts';
 import * as twilio from './twilio.ts';
+import * as unsubscribe from './unsubscribe.ts';
 import * as voiceCalls from './voice-calls.ts';
 
 export const contract = {
@@ -36,6 +37,8 @@ export const contract = {
   downloadAttachment: email.downloadAttachment,
   getAttachmentLink: attachments.getAttachmentLink,
   downloadLinkedAttachment: attachments.downloadLinkedAttachment,
+  showUnsubscribe: unsubscribe.showUnsubscribe,
+  unsubscribe: unsubscribe.unsubscribe,
   listConversations: conversations.listConversations,
   createConversation: conversations.createConversation,
   listMessages: conversations.listMessages,

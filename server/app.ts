@@ -10,6 +10,7 @@ import type { JobQueue } from './core/queue/index.ts';
 import type { Secrets } from './core/secrets.ts';
 import { healthRoutes } from './health/index.ts';
 import { identityRoutes } from './identity/index.ts';
+import { unsubscribeRoutes } from './mail/index.ts';
 import {
   attachmentRoutes,
   type CarrierEvents,
@@ -51,6 +52,7 @@ export function allRoutes(parts: AppParts): Binding[] {
     ...messageRoutes(parts),
     ...emailRoutes(parts),
     ...attachmentRoutes({ ...parts, db: parts.database.db, apiUrl: parts.publicUrl + parts.basePath }),
+    ...unsubscribeRoutes({ db: parts.database.db, secrets: parts.secrets }),
     ...messageActRoutes({ ...parts, db: parts.database.db }),
     ...searchRoutes(parts.cursors),
     ...identityRoutes(parts),

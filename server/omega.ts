@@ -17,7 +17,7 @@ import {
 import type { Log } from './core/log.ts';
 import { createJobQueue, type JobQueue } from './core/queue/index.ts';
 import { createSecrets, type Secrets } from './core/secrets.ts';
-import { createCarrierEvents, createIntake } from './messages/index.ts';
+import { carrierDeadlineMs, createCarrierEvents, createIntake } from './messages/index.ts';
 import { createReceipts } from './receipts/index.ts';
 import { secretFits, WrongSecret } from './secret-fits.ts';
 import { allJobs, allQueues } from './worker.ts';
@@ -100,6 +100,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
     const secrets = createSecrets(options.secret);
     // Before any job runs: a worker that cannot open a carrier's credentials would fail every message.
     if (!(await secretFits(db, secrets))) throw new WrongSecret();
+    const apiUrl = options.publicUrl + options.basePath;
     const queue = createJobQueue(database, {
       queues: allQueues,
       log,
@@ -108,10 +109,19 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
       supervise: options.worker,
       leaseS: options.leaseS,
     });
+    const { carriers, close: closeCarriers } = allCarriers({
+      db,
+      queue,
+      clock,
+      secrets,
+      apiUrl,
+      simulator: options.simulator,
+      // Before the worker gives up: only the carrier knows whether the message was on its way already.
+      deadlineMs: Math.floor((options.carrierDeadlineMs ?? carrierDeadlineMs) * 0.9),
+    });
+    // Their connections end after the jobs that use them.
+    closers.push(async () => closeCarriers());
     closers.push(() => queue.stop(Math.max(0, jobGraceMs - (performance.now() - closingSince))));
-
-    const apiUrl = options.publicUrl + options.basePath;
-    const carriers = allCarriers({ db, queue, clock, apiUrl, simulator: options.simulator });
     const carrierEvents = createCarrierEvents({ db, queue, clock, log, secrets });
     const receipts = createReceipts({
       db,

@@ -284,6 +284,7 @@ CREATE TABLE public.messages (
     superseded_attempts integer DEFAULT 0 NOT NULL,
     answers_since timestamp with time zone,
     call jsonb,
+    mail_id text,
     CONSTRAINT messages_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text, 'internal'::text])))
 );
 
@@ -335,7 +336,8 @@ CREATE TABLE public.senders (
     location_id bigint,
     active boolean DEFAULT true NOT NULL,
     created_at timestamp with time zone NOT NULL,
-    updated_at timestamp with time zone NOT NULL
+    updated_at timestamp with time zone NOT NULL,
+    reply_domain text
 );
 
 CREATE TABLE public.sessions (
@@ -608,6 +610,8 @@ CREATE INDEX messages_about ON public.messages USING btree (business_id, convers
 CREATE INDEX messages_ambiguous ON public.messages USING btree (business_id, conversation_id) WHERE ambiguous;
 
 CREATE INDEX messages_by_external_ref ON public.messages USING btree (business_id, ((external_ref ->> 'type'::text)), ((external_ref ->> 'id'::text))) WHERE (external_ref IS NOT NULL);
+
+CREATE INDEX messages_by_mail_id ON public.messages USING btree (business_id, mail_id) WHERE (mail_id IS NOT NULL);
 
 CREATE UNIQUE INDEX messages_by_provider_id ON public.messages USING btree (business_id, provider, provider_message_id) WHERE (provider_message_id IS NOT NULL);
 

@@ -28,7 +28,7 @@ export async function askCarriers(
 ): Promise<CarrierCheck[]> {
   const senders = await db
     .selectFrom('senders')
-    .select(['channel', 'address', 'provider'])
+    .select(['channel', 'address', 'provider', 'reply_domain as replyDomain'])
     .where('business_id', '=', businessId)
     .where('active', '=', true)
     .orderBy('created_at')

@@ -113,7 +113,10 @@ async function runStep(name: OnboardingStep, businessId: number, options: JobOpt
   const checks = await askCarriers(options, businessId, name === 'test_message' ? 'check' : 'connect');
   if (checks.length === 0) return { status: 'skipped', remedy: 'Add senders to be able to send.' };
   const problems = checks.flatMap((check) => check.problems);
-  return problems.length === 0 ? { status: 'done' } : failedFor(problems);
+  const faults = problems.filter(({ hint }) => !hint);
+  if (faults.length > 0) return failedFor(faults);
+  const hints = problems.map(({ about, error, remedy }) => `${about}: ${error} ${remedy}`);
+  return { status: 'done', ...(hints.length > 0 && { remedy: hints.join(' ') }) };
 }
 
 function failedFor(problems: Problem[]): StepResult {

@@ -6,6 +6,7 @@ import type { Database } from '../core/db/index.ts';
 import { createLog } from '../core/log.ts';
 import { createJobQueue } from '../core/queue/index.ts';
 import type { Secrets } from '../core/secrets.ts';
+import { carrierDeadlineMs } from '../messages/index.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
 /** Asks a business's carriers what its onboarding asked: the account, each sender, what calls back. */
@@ -21,14 +22,22 @@ export async function checkBusiness(
   // Never started: the simulator enqueues nothing for a check.
   const queue = createJobQueue(database, { queues: [], log, clock: systemClock, supervise: false });
   const apiUrl = config.publicUrl + config.basePath;
-  const carriers = allCarriers({ db, queue, clock: systemClock, apiUrl, simulator: config.simulator });
-  const checks = await askCarriers({ db, secrets, carriers, apiUrl }, businessId, 'check');
+  const { carriers, close } = allCarriers({
+    db,
+    queue,
+    clock: systemClock,
+    secrets,
+    apiUrl,
+    simulator: config.simulator,
+    deadlineMs: carrierDeadlineMs,
+  });
+  const checks = await askCarriers({ db, secrets, carriers, apiUrl }, businessId, 'check').finally(close);
   if (checks.length === 0) return [await withoutSenders(database, businessId)];
   return checks.flatMap(({ provider, senders, problems }) =>
     problems.length === 0
       ? [ok(subject, `${provider} takes ${senders.map((sender) => sender.address).join(', ')}`)]
-      : problems.map(({ about, error, remedy }) =>
-          fail(subject, `${provider}${about === null ? '' : `, ${about}`}: ${error}`, remedy),
+      : problems.map(({ about, error, remedy, hint }) =>
+          (hint ? warn : fail)(subject, `${provider}${about === null ? '' : `, ${about}`}: ${error}`, remedy),
         ),
   );
 }

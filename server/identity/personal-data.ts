@@ -69,6 +69,7 @@ export const personalData: Record<string, { erased: readonly string[]; kept: rea
       'reply_to',
       'attachments',
       'call',
+      'mail_id',
     ],
     kept: [
       'business_id',

@@ -19,12 +19,19 @@ export type { CallStart, NotedCall } from './note-call.ts';
 export { pausedAccountJobs } from './paused-accounts.ts';
 export { presentMessage } from './present.ts';
 export type { MessageRow } from './queries.ts';
-export { fetchMediaQueue, resumeAccountQueue, sendMessageQueue, settleAttemptQueue } from './queues.ts';
+export {
+  carrierDeadlineMs,
+  fetchMediaQueue,
+  resumeAccountQueue,
+  sendMessageQueue,
+  settleAttemptQueue,
+} from './queues.ts';
 export { applyReports } from './report.ts';
 export { messageRoutes } from './routes.ts';
 export { searchMessages } from './search-messages.ts';
 export { readSearch } from './search-query.ts';
 export { searchRoutes } from './search-routes.ts';
 export { writeTimeline } from './timeline.ts';
+export { unsubscribe } from './unsubscribe.ts';
 export { forgetWords, tsvectorOf } from './words.ts';
 export { writeMessages } from './write-messages.ts';

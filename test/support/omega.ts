@@ -3,7 +3,7 @@ import { TestClock } from 'pg-boss';
 import { allScopes, createKey } from '../../server/access/index.ts';
 import type { DatabaseTarget } from '../../server/core/db/index.ts';
 import { defaultLimits, type Limits } from '../../server/core/http/index.ts';
-import { createLog } from '../../server/core/log.ts';
+import { createLog, type Log } from '../../server/core/log.ts';
 import { createSecrets } from '../../server/core/secrets.ts';
 import { createOmega, type Omega } from '../../server/omega.ts';
 import type { OnboardingPlan } from './lotus.ts';
@@ -58,6 +58,8 @@ export interface StartOptions {
   simulator?: boolean;
   /** Where carriers and browsers reach it; `http://127.0.0.1` unless told. */
   publicUrl?: string;
+  /** Where its log goes, for tests that look into it. */
+  log?: Log;
   /** The system's time in place of the test's own: for more than one process on a database. */
   realTime?: boolean;
 }
@@ -71,7 +73,7 @@ export async function startOmega(options: StartOptions = {}): Promise<RunningOme
   const omega = await createOmega({
     database: options.database ?? { kind: 'memory', from: await testTemplate() },
     secret: testSecret,
-    log: createLog({ level: process.env.TEST_LOG_LEVEL ?? 'fatal', pretty: false }),
+    log: options.log ?? createLog({ level: process.env.TEST_LOG_LEVEL ?? 'fatal', pretty: false }),
     server: true,
     worker: options.worker ?? true,
     simulator: options.simulator ?? true,

@@ -65,6 +65,7 @@ export interface Tables {
     name: string | null;
     provider: string;
     location_id: number | null;
+    reply_domain: string | null;
     active: Generated<boolean>;
   };
   provider_accounts: Dated & {
@@ -205,6 +206,7 @@ export interface Tables {
     unsubscribed_at: Date | null;
     superseded_attempts: Generated<number>;
     answers_since: Date | null;
+    mail_id: string | null;
   };
   attachments: {
     business_id: number;
