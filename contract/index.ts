@@ -31,6 +31,8 @@ export const contract = {
   recordEmail: email.recordEmail,
   updateEmailStatus: email.updateEmailStatus,
   downloadAttachment: email.downloadAttachment,
+  receiveEmailWebhook: email.receiveEmailWebhook,
+  listEmailWebhooks: email.listEmailWebhooks,
   listConversations: conversations.listConversations,
   createConversation: conversations.createConversation,
   listMessages: conversations.listMessages,

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { MailContent, OutgoingMail, OutgoingMessage } from '../channels/index.ts';
+import type { MailContent, OutgoingMail, OutgoingMessage, ReceivedMail } from '../channels/index.ts';
 import { consentVerdicts } from '../clients/index.ts';
 import type { Db, Tx } from '../core/db/index.ts';
 import type { Secrets } from '../core/secrets.ts';
@@ -20,8 +20,18 @@ export function mailColumns(mail: MailContent | undefined) {
         filename: file.filename,
         content_type: file.contentType,
         size: file.size,
+        ...(file.contentId !== undefined && { content_id: file.contentId }),
       })),
     ),
+    ...receivedColumns(mail?.received),
+  };
+}
+
+function receivedColumns(received: ReceivedMail | undefined) {
+  return {
+    mail_id: received?.mailId ?? null,
+    reply_text: received?.replyText ?? null,
+    sender_authentication: received?.authentication ? JSON.stringify(received.authentication) : null,
   };
 }
 

@@ -15,6 +15,26 @@ export interface MailContent {
   bcc: string[];
   replyTo: string | null;
   attachments: Attachment[];
+  /** What a received one brings besides. */
+  received?: ReceivedMail;
+}
+
+/** What is known of a mail because of the way that it came. */
+export interface ReceivedMail {
+  /** Its Message-ID without brackets. */
+  mailId: string | null;
+  /** What the sender wrote now, without the quoted tail; null where that is all of it. */
+  replyText: string | null;
+  authentication: SenderAuthentication | null;
+}
+
+/** What the receiving server found out about the sender, in its own words (`pass`, `fail`, `none`, …; RFC 8601). */
+export interface SenderAuthentication {
+  spf: string | null;
+  dkim: string | null;
+  dmarc: string | null;
+  /** Who says so: a provider, or a server's name. */
+  by: string | null;
 }
 
 /** A mail as a caller writes it; its sizes are checked by the schema. */
