@@ -249,7 +249,7 @@ export const receiveEmailWebhook = webhook({
   tag: 'email',
   summary: 'Handle external email provider webhooks',
   description:
-    'Delivery events, bounces, complaints, unsubscribes, opens, clicks and inbound mail of SendGrid, Mailgun, Postmark, SES (through SNS) and Resend. The signature (of Postmark and of SendGrid\'s inbound mail: the basic credentials) is checked before anything is believed; what came is kept before it is read; each event counts once, in any order. `?business_id=` in the URL says whose account to try first. 2xx for whatever is kept, also when it is of an unknown kind or cannot be read. An unknown provider is 404.',
+    "Delivery events, bounces, complaints, unsubscribes, opens, clicks and inbound mail of SendGrid, Mailgun, Postmark, SES (through SNS) and Resend. The signature (of Postmark and of SendGrid's inbound mail: the basic credentials) is checked before anything is believed; what came is kept before it is read; each event counts once, in any order. `?business_id=` in the URL says whose account to try first. 2xx for whatever is kept, also when it is of an unknown kind or cannot be read. An unknown provider is 404.",
   bodyLimit: 40 * 1024 * 1024,
   webhook: ['application/json', 'multipart/form-data', 'application/x-www-form-urlencoded', 'text/plain'],
   input: { params: Type.Object({ provider: Type.String({ maxLength: 64 }) }) },
@@ -280,7 +280,9 @@ export const listEmailWebhooks = operation({
           provider: Provider,
           events_url: Type.String({ description: 'For delivery events.' }),
           inbound_url: Type.String({ description: 'For inbound mail.' }),
-          connected: Type.Boolean({ description: 'The business has given its credentials with this provider.' }),
+          connected: Type.Boolean({
+            description: 'The business has given its credentials with this provider.',
+          }),
         }),
       ),
     }),

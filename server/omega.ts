@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { Agent } from 'node:https';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import type { Clock as QueueClock } from 'pg-boss';
@@ -44,6 +45,8 @@ export interface OmegaOptions {
   trustProxy?: number | string[];
   checkAnswers?: boolean;
   carrierDeadlineMs?: number;
+  /** For requests to Amazon, whose certificates sign what SES tells; Node's own when left out. */
+  amazonAgent?: Agent;
   /** Seconds of every job's lease; each queue's own when left out. Longer than the carrier's deadline. */
   leaseS?: number;
 }
@@ -120,7 +123,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
       clock,
       log,
       secrets,
-      sources: allWebhookSources({ db, clock, secrets, carrierEvents }),
+      sources: allWebhookSources({ db, clock, secrets, carrierEvents, amazonAgent: options.amazonAgent }),
     });
     const jobs = options.worker
       ? allJobs({

@@ -28,6 +28,7 @@ export {
   receiveMail,
   type SenderAuthentication,
 } from './email/mail.ts';
+export { baseSubject, type ThreadMail, threadOf } from './email/thread.ts';
 export { canonicalReasons, explain, explainFailure, type Reason, retryDelayMs } from './reasons.ts';
 export { answeredByCarrier, type Keyword, readKeyword } from './sms/keywords.ts';
 export { countSegments } from './sms/segments.ts';

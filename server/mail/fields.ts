@@ -23,8 +23,10 @@ export function textOf(value: unknown): string | null {
 
 /** RFC 3339 of a date that a provider wrote, or of Unix seconds; null where it is none that can be. */
 export function timeOf(value: unknown): string | null {
-  const seconds = typeof value === 'number' ? value : /^\d{9,11}(?:\.\d+)?$/.test(String(value)) ? Number(value) : null;
-  const date = seconds !== null ? new Date(seconds * 1000) : typeof value === 'string' ? new Date(value) : null;
+  const seconds =
+    typeof value === 'number' ? value : /^\d{9,11}(?:\.\d+)?$/.test(String(value)) ? Number(value) : null;
+  const date =
+    seconds !== null ? new Date(seconds * 1000) : typeof value === 'string' ? new Date(value) : null;
   if (date === null || Number.isNaN(date.getTime())) return null;
   const year = date.getUTCFullYear();
   return year >= 2000 && year <= 9999 ? date.toISOString() : null;

@@ -1,6 +1,6 @@
-import Busboy, { type BusboyConfig } from '@fastify/busboy';
-import { decodeText } from './inbound/charset.ts';
+import { Busboy, type BusboyConfig } from '@fastify/busboy';
 import type { RawWebhook } from '../core/http/index.ts';
+import { decodeText } from './inbound/charset.ts';
 
 /** One part of a form; what is a file has a file's name. */
 export interface FormPart {
@@ -34,9 +34,9 @@ export async function readForm({ headers, body }: RawWebhook): Promise<Form | nu
     const cut = () => {
       isWhole = false;
     };
-    let busboy: ReturnType<typeof Busboy>;
+    let busboy: InstanceType<typeof Busboy>;
     try {
-      busboy = Busboy({
+      busboy = new Busboy({
         headers: { ...headers, 'content-type': type },
         limits: { ...limits, fieldSize: mostFieldBytes },
         isPartAFile: () => true,

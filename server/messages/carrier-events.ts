@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { type Attachment, type ReceivedMail, receiveMail } from '../channels/index.ts';
+import { type Attachment, receiveMail, type SenderAuthentication } from '../channels/index.ts';
 import type { Clock } from '../core/clock.ts';
 import { type Db, inTransaction, type MessageStatus, type Tx } from '../core/db/index.ts';
 import { Fault } from '../core/fault.ts';
@@ -48,6 +48,8 @@ export type CarrierEvent = {
       subject: string | null;
       /** A mail's, as it came. */
       html?: string | null;
+      /** Its Message-ID without brackets. */
+      mailId?: string | null;
       /** What else a mail brings. Its files' bytes go beside the event: they stay in the receipt. */
       mail?: InboundMail;
       /** A machine wrote it. */
@@ -70,14 +72,17 @@ export type CarrierEvent = {
 );
 
 /** A mail that somebody sent us, beside its words. */
-export interface InboundMail extends ReceivedMail {
+export interface InboundMail {
   cc: string[];
   replyTo: string | null;
   /** The Message-IDs that it answers, the nearest first. */
   references: string[];
   /** The conversation of the reply address that it was sent to. */
   conversationId: string | null;
+  authentication: SenderAuthentication | null;
   files: number;
+  /** Beyond what is kept of one mail. */
+  filesLeftOut: number;
 }
 
 export type Applied =
@@ -252,9 +257,10 @@ async function applyEvent(
           content: mail?.content ?? event.content,
           subject: (mail ? mail.subject : event.subject) ?? undefined,
           mail: mail?.mail,
+          mailId: event.mailId ?? undefined,
           autoReply: event.autoReply,
           mediaUrls: event.mediaUrls,
-          metadata: {},
+          metadata: event.mail?.filesLeftOut ? { files_left_out: event.mail.filesLeftOut } : {},
           provider: event.provider,
           providerMessageId: event.providerMessageId,
           occurredAt: event.occurredAt ? new Date(event.occurredAt) : now,
@@ -300,8 +306,8 @@ async function applyEvent(
 function mailOf(event: CarrierEvent & { kind: 'inbound' }, files: readonly Attachment[]) {
   const read = receiveMail({ subject: event.subject, text: event.content, html: event.html ?? null });
   if (!event.mail) return read;
-  const { cc, replyTo, mailId, replyText, authentication } = event.mail;
-  const received = { mailId, replyText, authentication };
+  const { cc, replyTo, authentication } = event.mail;
+  const received = { ...read.mail.received!, authentication };
   return { ...read, mail: { ...read.mail, cc, replyTo, attachments: [...files], received } };
 }
 
@@ -335,7 +341,7 @@ async function settleByCallback(
   if (about.attemptNo !== null) return false;
   const { rows } = await sql<{ attempt_no: number }>`
     update attempts a set state = 'accepted', provider_message_id = ${event.providerMessageId}, settled_at = ${now}
-    where a.business_id = ${event.businessId} and a.message_id = ${about.messageId}::uuid and a.provider = ${event.provider}
+    where a.business_id = ${event.businessId} and a.message_id = ${about.messageId}::uuid and (a.provider = ${event.provider} or ${event.messageId}::uuid is not null)
       and a.state in ('claimed', 'unknown') and a.provider_message_id is null
       and a.attempt_no = (select attempts from messages m where m.business_id = a.business_id and m.message_id = a.message_id)
     returning a.attempt_no`.execute(tx);

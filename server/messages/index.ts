@@ -8,6 +8,7 @@ export {
 export { deliveryJobs } from './deliver.ts';
 export type { Draft, Written } from './draft.ts';
 export { emailRoutes } from './email-routes.ts';
+export { findByMailId, type NamedMail } from './find-by-mail-id.ts';
 export { hoursVerdict } from './hours.ts';
 export { createIntake, type Intake } from './intake.ts';
 export { forgetFiles } from './mail-content.ts';

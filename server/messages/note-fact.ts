@@ -71,7 +71,12 @@ export async function noteFact(tx: Tx, now: Date, told: NewFact): Promise<void> 
   const ofCopy = told.address !== undefined && told.address !== message.to_address;
   const { client_id, channel } = message;
   const events: NewEvent[] = [];
-  if (event !== null && column !== null && !ofCopy && (await isFirst(tx, businessId, messageId, column, at))) {
+  if (
+    event !== null &&
+    column !== null &&
+    !ofCopy &&
+    (await isFirst(tx, businessId, messageId, column, at))
+  ) {
     events.push({
       businessId,
       type: event,
@@ -105,10 +110,18 @@ export async function noteFact(tx: Tx, now: Date, told: NewFact): Promise<void> 
   await recordEvents(tx, now, events);
 }
 
-async function isFirst(tx: Tx, businessId: number, messageId: string, column: string, at: Date): Promise<boolean> {
+async function isFirst(
+  tx: Tx,
+  businessId: number,
+  messageId: string,
+  column: string,
+  at: Date,
+): Promise<boolean> {
   const { numAffectedRows } = await sql`
     update messages set ${sql.ref(column)} = ${at}
-    where business_id = ${businessId} and message_id = ${messageId}::uuid and ${sql.ref(column)} is null`.execute(tx);
+    where business_id = ${businessId} and message_id = ${messageId}::uuid and ${sql.ref(column)} is null`.execute(
+    tx,
+  );
   return Number(numAffectedRows) > 0;
 }
 

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { mailIdOf } from '../channels/index.ts';
 import { type ConsentEntry, writeConsents } from '../clients/index.ts';
 import {
   type AmbiguousMessage,
@@ -39,7 +40,7 @@ export async function writeMessages(
   const ready = prepared.filter((one): one is Prepared => 'draft' in one);
   if (ready.length === 0) return prepared.map(answerOf);
 
-  const duplicates = await insertMessages(tx, now, ready);
+  const duplicates = await insertMessages(tx, now, ready, secrets);
   const fresh = ready.filter((one) => !duplicates.has(one));
   await writeAttachments(tx, now, fresh);
   await writeWords(tx, fresh.map(searchable));
@@ -82,10 +83,15 @@ function answerOf(one: Prepared | Known | Fault): Written | Fault {
 }
 
 /** @returns those whose carrier's message somebody else wrote since we looked, with the message that is there */
-async function insertMessages(tx: Tx, now: Date, all: Prepared[]): Promise<Map<Prepared, Written>> {
+async function insertMessages(
+  tx: Tx,
+  now: Date,
+  all: Prepared[],
+  secrets: Secrets,
+): Promise<Map<Prepared, Written>> {
   const inserted = await tx
     .insertInto('messages')
-    .values(all.map((one) => messageRow(one, now)))
+    .values(all.map((one) => messageRow(one, now, secrets)))
     .onConflict((conflict) =>
       conflict
         .columns(['business_id', 'provider', 'provider_message_id'])
@@ -128,7 +134,7 @@ function searchable({ draft, ...one }: Prepared): Searchable {
   };
 }
 
-function messageRow(one: Prepared, now: Date) {
+function messageRow(one: Prepared, now: Date, secrets: Secrets) {
   const { draft, decision } = one;
   const inbound = draft.direction === 'inbound';
   return {
@@ -161,9 +167,20 @@ function messageRow(one: Prepared, now: Date) {
     occurred_at: one.occurredAt,
     created_at: now,
     ...mailColumns(draft.mail),
+    mail_id: mailIdFor(one, secrets),
     auto_reply: draft.autoReply ?? false,
     ...timesOf(decision.status, one.occurredAt),
   };
+}
+
+/** What fits into a line of a header (RFC 5322, 2.1.1), and into an index. */
+const mostMailIdChars = 998;
+
+/** Written down before it is sent: what comes back may be faster than the answer of the carrier. */
+function mailIdFor({ draft, messageId, ownAddress }: Prepared, secrets: Secrets): string | null {
+  if (draft.mailId !== undefined) return draft.mailId.slice(0, mostMailIdChars);
+  const isOurs = draft.act === 'queue' && draft.channel === 'email' && ownAddress !== null;
+  return isOurs ? mailIdOf(messageId, ownAddress, secrets) : null;
 }
 
 /** A recorded message brings its times with its status. */

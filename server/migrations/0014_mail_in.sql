@@ -17,7 +17,3 @@ create table webhook_tokens (
   primary key (provider, token_hash)
 );
 create index webhook_tokens_by_age on webhook_tokens (received_at);
-
--- The mail's Message-ID without brackets: ours where we sent it, else its sender's. Answers name it.
-alter table messages add column if not exists mail_id text;
-create index if not exists messages_by_mail_id on messages (business_id, mail_id) where mail_id is not null;

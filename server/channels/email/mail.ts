@@ -2,6 +2,7 @@ import { Fault, type FieldFault } from '../../core/fault.ts';
 import { type Attachment, readAttachments } from './attachments.ts';
 import { htmlOfText, textOfHtml, wordsOfHtml } from './derive.ts';
 import { cleanHeader, headerFault, readMailbox } from './headers.ts';
+import { replyOf } from './reply.ts';
 import { NestedTooDeep, sanitiseHtml, sanitiserVersion } from './sanitise.ts';
 
 /** What a mail has beside its words, subject and the two addresses. Kept with its message. */
@@ -21,8 +22,6 @@ export interface MailContent {
 
 /** What is known of a mail because of the way that it came. */
 export interface ReceivedMail {
-  /** Its Message-ID without brackets. */
-  mailId: string | null;
   /** What the sender wrote now, without the quoted tail; null where that is all of it. */
   replyText: string | null;
   authentication: SenderAuthentication | null;
@@ -123,7 +122,10 @@ export function receiveMail(input: { subject: string | null; text: string; html:
   return {
     subject: input.subject === null ? null : cleanHeader(input.subject),
     content,
-    mail: mailOf(input.html, isTooDeep ? null : display),
+    mail: {
+      ...mailOf(input.html, isTooDeep ? null : display),
+      received: { replyText: replyOf(content), authentication: null },
+    },
   };
 }
 

@@ -46,6 +46,7 @@ export interface Tables {
     name: string | null;
     provider: string;
     location_id: number | null;
+    reply_domain: string | null;
     active: Generated<boolean>;
   };
   provider_accounts: Dated & { business_id: number; provider: string; sealed_credentials: string };
@@ -179,7 +180,6 @@ export interface Tables {
       }[]
     >;
     reply_text: string | null;
-    mail_id: string | null;
     sender_authentication: JsonOrNull<{
       spf: string | null;
       dkim: string | null;
@@ -192,6 +192,7 @@ export interface Tables {
     complained_at: Date | null;
     unsubscribed_at: Date | null;
     superseded_attempts: Generated<number>;
+    mail_id: string | null;
   };
   attachments: {
     business_id: number;

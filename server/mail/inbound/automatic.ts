@@ -23,7 +23,14 @@ export function isAutomatic(mail: IncomingMail): boolean {
   // Exchange sets it on what it writes itself; people's programs do not.
   const suppress = headerOf(headers, 'x-auto-response-suppress');
   if (suppress !== null && !/^none$/i.test(suppress)) return true;
-  const marks = ['list-id', 'list-unsubscribe', 'x-autoreply', 'x-autorespond', 'x-autoresponder', 'feedback-id'];
+  const marks = [
+    'list-id',
+    'list-unsubscribe',
+    'x-autoreply',
+    'x-autorespond',
+    'x-autoresponder',
+    'feedback-id',
+  ];
   if (marks.some((name) => headerOf(headers, name) !== null)) return true;
   const returnPath = headerOf(headers, 'return-path');
   if (mail.envelopeFrom === '' || returnPath === '<>') return true;

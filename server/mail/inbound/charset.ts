@@ -3,7 +3,9 @@
  * lies, it is read as UTF-8 if it is that, else as windows-1252: every byte is a character there.
  */
 export function decodeText(bytes: Uint8Array, charset: string): string {
-  return tryDecode(bytes, charset) ?? tryDecode(bytes, 'utf-8') ?? new TextDecoder('windows-1252').decode(bytes);
+  return (
+    tryDecode(bytes, charset) ?? tryDecode(bytes, 'utf-8') ?? new TextDecoder('windows-1252').decode(bytes)
+  );
 }
 
 function tryDecode(bytes: Uint8Array, charset: string): string | null {

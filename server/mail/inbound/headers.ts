@@ -15,7 +15,10 @@ export function headerList(pairs: Iterable<readonly [string, string]>): HeaderLi
     if (headers.length === mostHeaders) break;
     headers.push({
       name: name.trim().toLowerCase(),
-      value: value.slice(0, longestHeader).replaceAll(/\r?\n[ \t]*/g, ' ').trim(),
+      value: value
+        .slice(0, longestHeader)
+        .replaceAll(/\r?\n[ \t]*/g, ' ')
+        .trim(),
     });
   }
   return headers;

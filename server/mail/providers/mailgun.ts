@@ -4,7 +4,16 @@ import type { RawWebhook } from '../../core/http/index.ts';
 import { hashOfToken, type Secrets, sameText } from '../../core/secrets.ts';
 import type { Belief } from '../../receipts/index.ts';
 import { believe, businessesOfRecipients, hintOf, isBusinessId } from '../candidates.ts';
-import { enhancedCode, type Fields, fieldsOf, isFields, metadataOf, parseJson, textOf, timeOf } from '../fields.ts';
+import {
+  enhancedCode,
+  type Fields,
+  fieldsOf,
+  isFields,
+  metadataOf,
+  parseJson,
+  textOf,
+  timeOf,
+} from '../fields.ts';
 import { type Form, readForm } from '../form.ts';
 import { isFresh } from '../freshness.ts';
 import { metadataNames } from '../ids.ts';
@@ -12,8 +21,8 @@ import { authenticationOf } from '../inbound/authentication.ts';
 import { headerList, headerOf } from '../inbound/headers.ts';
 import { readRawMail } from '../inbound/raw-mail.ts';
 import {
-  ignored,
   type IncomingFile,
+  ignored,
   type MailEvent,
   type MailNews,
   type MailWebhooks,
@@ -55,7 +64,12 @@ export function mailgunWebhooks(parts: { db: Db; secrets: Secrets }): MailWebhoo
       if (!isFresh(webhook, timestamp, freshForS)) return doubt('Its timestamp is too old, or none.');
       const named = await businessesNamed(parts, webhook, posted);
       const belief = await believe(parts, 'mailgun', named, (account) =>
-        sameText(createHmac('sha256', account.signing_key).update(timestamp + token).digest('hex'), signature),
+        sameText(
+          createHmac('sha256', account.signing_key)
+            .update(timestamp + token)
+            .digest('hex'),
+          signature,
+        ),
       );
       if (belief.kind === 'doubted') return belief;
       const digest = await db
@@ -72,8 +86,11 @@ export function mailgunWebhooks(parts: { db: Db; secrets: Secrets }): MailWebhoo
     async read(webhook) {
       const posted = await postedIn(webhook);
       if (typeof posted === 'string') return [unreadable(posted)];
-      if (!(await takeToken(db, webhook, posted))) return [unreadable('Its token came before, with something else.')];
-      return [posted.content.kind === 'event' ? newsOf(posted.content.event) : await readRoute(posted.content.form)];
+      if (!(await takeToken(db, webhook, posted)))
+        return [unreadable('Its token came before, with something else.')];
+      return [
+        posted.content.kind === 'event' ? newsOf(posted.content.event) : await readRoute(posted.content.form),
+      ];
     },
   };
 }
@@ -172,7 +189,10 @@ function whatOf(name: string, event: Fields): MailEvent['what'] | null {
   const delivery = fieldsOf(event['delivery-status']);
   const reason = textOf(event.reason);
   const said = textOf(delivery.message) || textOf(delivery.description) || reason;
-  const status = (to: (MailEvent['what'] & { kind: 'status' })['status'], errorCode: string | null = null) => ({
+  const status = (
+    to: (MailEvent['what'] & { kind: 'status' })['status'],
+    errorCode: string | null = null,
+  ) => ({
     kind: 'status' as const,
     status: to,
     providerStatus: name,
@@ -233,7 +253,9 @@ async function readRoute(form: Form): Promise<MailNews> {
       : ignored('It is an event in the form of before 2018.');
   }
   const headers = headerList(
-    pairs.value.filter(Array.isArray).map(([name, value]) => [String(name ?? ''), String(value ?? '')] as const),
+    pairs.value
+      .filter(Array.isArray)
+      .map(([name, value]) => [String(name ?? ''), String(value ?? '')] as const),
   );
   return {
     kind: 'mail',
@@ -270,4 +292,3 @@ function filesOf(form: Form): IncomingFile[] {
       contentId: idOf.get(part.name) ?? null,
     }));
 }
-

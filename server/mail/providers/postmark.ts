@@ -3,14 +3,24 @@ import type { Db } from '../../core/db/index.ts';
 import { type Secrets, sameText } from '../../core/secrets.ts';
 import { basicCredentials } from '../basic.ts';
 import { believe, hintOf } from '../candidates.ts';
-import { enhancedCode, type Fields, fieldsOf, isFields, listOf, metadataOf, parseJson, textOf, timeOf } from '../fields.ts';
+import {
+  enhancedCode,
+  type Fields,
+  fieldsOf,
+  isFields,
+  listOf,
+  metadataOf,
+  parseJson,
+  textOf,
+  timeOf,
+} from '../fields.ts';
 import { metadataNames } from '../ids.ts';
 import { authenticationResults } from '../inbound/authentication.ts';
 import { headerList } from '../inbound/headers.ts';
 import { readRawMail } from '../inbound/raw-mail.ts';
 import {
-  ignored,
   type IncomingFile,
+  ignored,
   type MailEvent,
   type MailNews,
   type MailWebhooks,
@@ -60,7 +70,9 @@ async function newsOf(told: Fields): Promise<MailNews> {
   const at = told.DeliveredAt ?? told.BouncedAt ?? told.ReceivedAt ?? told.ChangedAt;
   const recipient = textOf(told.Recipient) ?? textOf(told.Email);
   // Only bounces and complaints have an ID of their own.
-  const id = textOf(told.ID) ?? digest(JSON.stringify([recipient, at, textOf(told.OriginalLink), textOf(told.Origin)]));
+  const id =
+    textOf(told.ID) ??
+    digest(JSON.stringify([recipient, at, textOf(told.OriginalLink), textOf(told.Origin)]));
   return {
     kind: 'event',
     event: {
@@ -78,7 +90,10 @@ async function newsOf(told: Fields): Promise<MailNews> {
 }
 
 /** https://postmarkapp.com/developer/api/bounce-api#bounce-types */
-const bounces: Record<string, 'sending' | 'undelivered' | 'failed' | 'complaint' | 'unsubscribe' | 'resubscribe'> = {
+const bounces: Record<
+  string,
+  'sending' | 'undelivered' | 'failed' | 'complaint' | 'unsubscribe' | 'resubscribe'
+> = {
   HardBounce: 'undelivered',
   BadEmailAddress: 'undelivered',
   SoftBounce: 'undelivered',
@@ -101,7 +116,13 @@ const bounces: Record<string, 'sending' | 'undelivered' | 'failed' | 'complaint'
 function whatOf(type: string, told: Fields): MailEvent['what'] | null {
   switch (type) {
     case 'Delivery':
-      return { kind: 'status', status: 'delivered', providerStatus: type, errorCode: null, errorMessage: null };
+      return {
+        kind: 'status',
+        status: 'delivered',
+        providerStatus: type,
+        errorCode: null,
+        errorMessage: null,
+      };
     case 'Bounce':
     case 'SMTPApiError': {
       const kind = textOf(told.Type) ?? type;
@@ -141,7 +162,9 @@ function changeOf(told: Fields): MailEvent['what'] | null {
     if (reason === 'HardBounce') return null;
     return { kind: 'fact', fact: reason === 'SpamComplaint' ? 'complaint' : 'unsubscribe' };
   }
-  return told.SuppressSending === false && told.Origin === 'Recipient' ? { kind: 'fact', fact: 'resubscribe' } : null;
+  return told.SuppressSending === false && told.Origin === 'Recipient'
+    ? { kind: 'fact', fact: 'resubscribe' }
+    : null;
 }
 
 /** Apple's privacy protection loads every image by itself, under this name. */

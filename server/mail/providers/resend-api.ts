@@ -16,13 +16,18 @@ export async function fetchReceivedMail(
 ): Promise<Buffer | null> {
   const signal = AbortSignal.timeout(deadlineMs);
   const url = `${baseUrl.replace(/\/+$/, '')}/emails/receiving/${encodeURIComponent(id)}`;
-  const answer = await fetch(url, { headers: { authorization: `Bearer ${apiKey}` }, redirect: 'error', signal });
+  const answer = await fetch(url, {
+    headers: { authorization: `Bearer ${apiKey}` },
+    redirect: 'error',
+    signal,
+  });
   if (answer.status === 404) return null;
   if (!answer.ok) throw new Error(`Resend answered ${answer.status} when asked for the mail.`);
   const told = fieldsOf(JSON.parse((await bytesOf(answer, mostAnswerBytes)).toString('utf8')));
   const download = URL.parse(textOf(fieldsOf(told.raw).download_url) ?? '');
   // Plain http only from a mock, which is itself named so.
-  const isSafe = download?.protocol === 'https:' || (download && download.origin === URL.parse(baseUrl)?.origin);
+  const isSafe =
+    download?.protocol === 'https:' || (download && download.origin === URL.parse(baseUrl)?.origin);
   if (!download || !isSafe) throw new Error('Resend named no URL of the whole mail.');
   const mail = await fetch(download, { redirect: 'error', signal });
   if (!mail.ok) throw new Error(`The mail's own URL answered ${mail.status}.`);

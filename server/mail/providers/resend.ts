@@ -4,7 +4,17 @@ import type { Db } from '../../core/db/index.ts';
 import type { RawWebhook } from '../../core/http/index.ts';
 import { type Secrets, sameText } from '../../core/secrets.ts';
 import { believe, businessesOfRecipients, hintOf, isBusinessId } from '../candidates.ts';
-import { enhancedCode, type Fields, fieldsOf, isFields, listOf, metadataOf, parseJson, textOf, timeOf } from '../fields.ts';
+import {
+  enhancedCode,
+  type Fields,
+  fieldsOf,
+  isFields,
+  listOf,
+  metadataOf,
+  parseJson,
+  textOf,
+  timeOf,
+} from '../fields.ts';
 import { isFresh } from '../freshness.ts';
 import { metadataNames } from '../ids.ts';
 import { readRawMail } from '../inbound/raw-mail.ts';
@@ -146,7 +156,13 @@ function whatOf(type: string, data: Fields): MailEvent['what'] | null {
     to: (MailEvent['what'] & { kind: 'status' })['status'],
     errorCode: string | null = null,
     errorMessage: string | null = null,
-  ) => ({ kind: 'status' as const, status: to, providerStatus: type.replace('email.', ''), errorCode, errorMessage });
+  ) => ({
+    kind: 'status' as const,
+    status: to,
+    providerStatus: type.replace('email.', ''),
+    errorCode,
+    errorMessage,
+  });
   switch (type) {
     case 'email.sent':
       return status('sent');

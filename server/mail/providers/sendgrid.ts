@@ -7,11 +7,11 @@ import { basicCredentials } from '../basic.ts';
 import { believe, hintOf, isBusinessId } from '../candidates.ts';
 import { enhancedCode, type Fields, isFields, parseJson, textOf, timeOf } from '../fields.ts';
 import { type Form, type FormPart, readForm } from '../form.ts';
+import { isFresh } from '../freshness.ts';
 import { metadataNames } from '../ids.ts';
 import { authenticationOf } from '../inbound/authentication.ts';
 import { readRawHeaders, readRawMail } from '../inbound/raw-mail.ts';
-import { isFresh } from '../freshness.ts';
-import { ignored, type IncomingFile, type MailNews, type MailWebhooks, unreadable } from '../provider.ts';
+import { type IncomingFile, ignored, type MailNews, type MailWebhooks, unreadable } from '../provider.ts';
 
 const signatureHeader = 'x-twilio-email-event-webhook-signature';
 const timestampHeader = 'x-twilio-email-event-webhook-timestamp';
@@ -101,9 +101,9 @@ function publicKeyOf(text: string | undefined): KeyObject | null {
 function businessesIn(body: Buffer): number[] {
   const json = parseJson(body);
   if (!json.ok || !Array.isArray(json.value)) return [];
-  return [...new Set(json.value.filter(isFields).map((event) => Number(event[metadataNames.businessId])))].filter(
-    isBusinessId,
-  );
+  return [
+    ...new Set(json.value.filter(isFields).map((event) => Number(event[metadataNames.businessId]))),
+  ].filter(isBusinessId);
 }
 
 const droppedCodes: Record<string, string> = {
@@ -133,8 +133,8 @@ function newsOf(value: unknown): MailNews {
       names: {
         metadata: textOf(value[metadataNames.messageId]),
         mailId: textOf(value['smtp-id']),
-        // The id of an event is the mail's with the filter that handled it behind.
-        providerIds: id === null ? [] : [...new Set([id, id.split(/\.(?:filter|recv)/)[0]!])],
+        // The mail's id, as the API gave it, with the name of the machine that handled it behind.
+        providerIds: id === null ? [] : [...new Set([id.split(/\.(?:filter|recv)/)[0]!, id])],
       },
       recipient: textOf(value.email),
       occurredAt: timeOf(value.timestamp),
