@@ -317,13 +317,15 @@ async function findMessage(
   event: CarrierEvent & { kind: 'status' | 'fact' },
 ): Promise<{ messageId: string; attemptNo: number | null } | null> {
   const { rows } = await sql<{ message_id: string; attempt_no: number | null }>`
+    select m.message_id, (select a.attempt_no from attempts a where a.business_id = m.business_id and a.message_id = m.message_id
+        and a.provider = ${event.provider} and a.provider_message_id = ${event.providerMessageId}) as attempt_no
+    from messages m where m.business_id = ${event.businessId} and m.message_id = ${event.messageId}::uuid
+    union all
     select message_id, attempt_no from attempts
     where provider = ${event.provider} and provider_message_id = ${event.providerMessageId} and business_id = ${event.businessId}
     union all
     select message_id, null from messages where business_id = ${event.businessId} and provider = ${event.provider}
       and provider_message_id = ${event.providerMessageId}
-    union all
-    select message_id, null from messages where business_id = ${event.businessId} and message_id = ${event.messageId}::uuid
     limit 1`.execute(tx);
   return rows[0] ? { messageId: rows[0].message_id, attemptNo: rows[0].attempt_no } : null;
 }

@@ -1,3 +1,4 @@
+import type { Agent } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { TestClock } from 'pg-boss';
 import { allScopes, createKey } from '../../server/access/index.ts';
@@ -57,6 +58,8 @@ export interface StartOptions {
   simulator?: boolean;
   /** Where carriers and browsers reach it; `http://127.0.0.1` unless told. */
   publicUrl?: string;
+  /** For requests to Amazon. */
+  amazonAgent?: Agent;
   /** The system's time in place of the test's own: for more than one process on a database. */
   realTime?: boolean;
 }
@@ -80,6 +83,7 @@ export async function startOmega(options: StartOptions = {}): Promise<RunningOme
     checkAnswers: true,
     carrierDeadlineMs: options.carrierDeadlineMs ?? 250,
     leaseS: options.leaseS,
+    amazonAgent: options.amazonAgent,
     ...(!options.realTime && { clock, queueClock: clock }),
   });
   await omega.http!.listen({ port: 0, host: '127.0.0.1' });

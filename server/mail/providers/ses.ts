@@ -1,8 +1,6 @@
 import type { Agent } from 'node:https';
-import SnsValidator from 'sns-payload-validator';
 import { findProviderAccounts } from '../../businesses/index.ts';
 import type { Db } from '../../core/db/index.ts';
-import { Fault } from '../../core/fault.ts';
 import type { RawWebhook } from '../../core/http/index.ts';
 import type { Secrets } from '../../core/secrets.ts';
 import type { Belief } from '../../receipts/index.ts';
@@ -21,7 +19,7 @@ import { metadataNames } from '../ids.ts';
 import { authenticationOf } from '../inbound/authentication.ts';
 import { readRawMail } from '../inbound/raw-mail.ts';
 import { ignored, type MailEvent, type MailNews, type MailWebhooks, unreadable } from '../provider.ts';
-import { confirmSubscription, isAmazonUrl } from './sns-confirm.ts';
+import { confirmSubscription, createSnsVerify } from './sns.ts';
 
 /** SNS carries 256 kB at most; its own fields come on top. */
 const mostBytes = 300 * 1024;
@@ -30,15 +28,6 @@ const mostBytes = 300 * 1024;
  * nothing anyway.
  */
 const freshForMs = 24 * 3_600_000;
-
-/** What of the validator's refusals is about the message; any other is about reaching Amazon. */
-const refusals = new Set([
-  'Invalid Signature',
-  'Invalid SignatureVersion',
-  'Invalid SigningCertURL',
-  'Invalid Type',
-  'Payload is not a valid JSON string',
-]);
 
 /**
  * Amazon SES, through SNS, which signs with a certificate of Amazon's
@@ -49,8 +38,7 @@ const refusals = new Set([
  */
 export function sesWebhooks(parts: { db: Db; secrets: Secrets; agent?: Agent }): MailWebhooks {
   const { agent } = parts;
-  const newValidator = () => new SnsValidator({ maxCerts: 20, ...(agent && { requestAgent: agent }) });
-  let validator = newValidator();
+  const verify = createSnsVerify(agent);
 
   return {
     provider: 'ses',
@@ -67,26 +55,10 @@ export function sesWebhooks(parts: { db: Db; secrets: Secrets; agent?: Agent }):
       // NaN is neither.
       if (!(Math.abs(webhook.receivedAt.getTime() - at) <= freshForMs))
         return doubt('Its timestamp is too old, or none.', businessId);
-      const signature = textOf(sns.fields.Signature) ?? '';
-      if (Buffer.from(signature, 'base64').toString('base64') !== signature)
-        return doubt('Its signature is no base64.', businessId);
-      const { SigningCertURL, SubscribeURL } = sns.fields;
-      if (!isAmazonUrl(SigningCertURL)) return doubt("Its certificate's URL is not Amazon's.", businessId);
-      if (SubscribeURL !== undefined && !isAmazonUrl(SubscribeURL))
-        return doubt("Its SubscribeURL is not Amazon's.", businessId);
-      try {
-        await validator.validate(sns.fields as never);
-        return { kind: 'believed', businessIds: accounts.map((account) => account.businessId) };
-      } catch (error) {
-        const why = error instanceof Error ? error.message : String(error);
-        // It keeps whatever came for a certificate, an error page too: the next one starts anew.
-        validator = newValidator();
-        if (refusals.has(why)) return doubt(why, businessId);
-        throw new Fault('unavailable', "Amazon's certificate could not be fetched.", {
-          retryAfterS: 60,
-          cause: error,
-        });
-      }
+      const wrong = await verify(sns.fields);
+      return wrong === null
+        ? { kind: 'believed', businessIds: accounts.map((account) => account.businessId) }
+        : doubt(wrong, businessId);
     },
 
     async read(webhook) {
