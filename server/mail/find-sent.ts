@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from '../core/db/index.ts';
 import type { Secrets } from '../core/secrets.ts';
+import { storable } from '../core/storable.ts';
 import { readMailId } from './ids.ts';
 import type { MailEvent, MailNames } from './provider.ts';
 
@@ -27,7 +28,10 @@ export async function findSent(
   events: readonly MailEvent[],
 ): Promise<(SentMail | null)[]> {
   if (events.length === 0 || businessIds.length === 0) return events.map(() => null);
-  const asked = events.flatMap(({ names }, i) => asksOf(names, secrets).map((ask) => ({ i, ...ask })));
+  // Ids are the provider's text: one with a NUL is none of ours, and must not stop the others.
+  const asked = storable(
+    events.flatMap(({ names }, i) => asksOf(names, secrets).map((ask) => ({ i, ...ask }))),
+  );
   const { rows } = await sql<SentMail & { i: number }>`
     select distinct on (w.i) w.i, m.business_id as "businessId", m.message_id as "messageId", m.to_address as "toAddress"
     from jsonb_to_recordset(${JSON.stringify(asked)}::jsonb) as w(i int, rank int, m uuid, mid text, pid text)

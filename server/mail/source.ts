@@ -103,7 +103,7 @@ type Told =
 
 /** A message's status is that of its one recipient; those who got a copy can only say what they want. */
 function carrierEventOf({ what, recipient }: MailEvent, mail: SentMail): Told | null {
-  const address = recipient?.toLowerCase() ?? null;
+  const address = recipient?.includes('@') ? recipient.trim().toLowerCase() : null;
   const isCopy = address !== null && mail.toAddress !== null && address !== mail.toAddress;
   if (!isCopy) return what;
   if (what.kind === 'status' || what.fact === 'open' || what.fact === 'click') return null;

@@ -3,6 +3,7 @@ import {
   type Amazon,
   type MailAccount,
   mailAccount,
+  mailEvents,
   type Post,
   post,
   startAmazon,
@@ -59,57 +60,7 @@ const timelineOf = async (mail: Sent) => {
 };
 const receipts = async (query: string) => (await omega.platform.get(`/webhook-receipts?${query}`)).body.data;
 
-/** One event of each provider, as its documentation shows it, about a mail of ours. */
-const events = {
-  sendgrid: (mail: Sent, event: string, more: object = {}) => ({
-    email: mail.to,
-    timestamp: Math.floor(now() / 1000),
-    'smtp-id': '<14c5d75ce93.dfd.64b469@ismtpd-555>',
-    event,
-    sg_event_id: `${event}-${++count}==`,
-    sg_message_id: '14c5d75ce93.dfd.64b469.filter0001.16648.5515E0B88.0',
-    omega_message_id: mail.message_id,
-    omega_business_id: '1001',
-    ...more,
-  }),
-  mailgun: (mail: Sent, event: string, more: object = {}) => ({
-    event,
-    id: `${event}-${++count}`,
-    timestamp: now() / 1000,
-    recipient: mail.to,
-    message: { headers: { to: mail.to, 'message-id': '20130503182626.18666.16540@lotus.example' } },
-    'user-variables': { omega_message_id: mail.message_id, omega_business_id: '1001' },
-    ...more,
-  }),
-  postmark: (mail: Sent, RecordType: string, more: object = {}) => ({
-    RecordType,
-    MessageID: '883953f4-6105-42a2-a16a-77a8eac79483',
-    Recipient: mail.to,
-    ID: ++count,
-    Metadata: { omega_message_id: mail.message_id, omega_business_id: '1001' },
-    ...more,
-  }),
-  ses: (mail: Sent, eventType: string, more: object = {}) => ({
-    eventType,
-    mail: {
-      timestamp: new Date(now()).toISOString(),
-      messageId: 'EXAMPLE7c191be45-e9aedb9a-02f9-4d12-a87d-dd0099a07f8a-000000',
-      destination: [mail.to],
-      tags: { omega_message_id: [mail.message_id] },
-    },
-    ...more,
-  }),
-  resend: (mail: Sent, type: string, more: object = {}) => ({
-    type,
-    created_at: new Date(now()).toISOString(),
-    data: {
-      email_id: '56761188-7520-42d8-8898-ff6fc54ce618',
-      to: [mail.to],
-      tags: { omega_message_id: mail.message_id, omega_business_id: '1001' },
-      ...more,
-    },
-  }),
-};
+const events = mailEvents(now);
 
 const schemes: Record<
   string,
