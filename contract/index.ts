@@ -16,6 +16,7 @@ import * as session from './session.ts';
 import * as simulator from './simulator.ts';
 import * as sms from './sms.ts';
 import * as staffs from './staffs.ts';
+import * as unsubscribe from './unsubscribe.ts';
 
 export const contract = {
   getHealth: health.getHealth,
@@ -33,6 +34,8 @@ export const contract = {
   downloadAttachment: email.downloadAttachment,
   receiveEmailWebhook: email.receiveEmailWebhook,
   listEmailWebhooks: email.listEmailWebhooks,
+  showUnsubscribe: unsubscribe.showUnsubscribe,
+  unsubscribe: unsubscribe.unsubscribe,
   listConversations: conversations.listConversations,
   createConversation: conversations.createConversation,
   listMessages: conversations.listMessages,

@@ -10,7 +10,7 @@ import type { JobQueue } from './core/queue/index.ts';
 import type { Secrets } from './core/secrets.ts';
 import { healthRoutes } from './health/index.ts';
 import { identityRoutes } from './identity/index.ts';
-import { mailRoutes, mailSources } from './mail/index.ts';
+import { mailRoutes, mailSources, unsubscribeRoutes } from './mail/index.ts';
 import {
   type CarrierEvents,
   emailRoutes,
@@ -49,6 +49,7 @@ export function allRoutes(parts: AppParts): Binding[] {
     ...conversationRoutes(parts),
     ...messageRoutes(parts),
     ...emailRoutes({ db: parts.database.db, intake: parts.intake }),
+    ...unsubscribeRoutes({ db: parts.database.db, secrets: parts.secrets }),
     ...messageActRoutes({ ...parts, db: parts.database.db }),
     ...searchRoutes(parts.cursors),
     ...identityRoutes(parts),

@@ -18,7 +18,8 @@ import {
 import type { Log } from './core/log.ts';
 import { createJobQueue, type JobQueue } from './core/queue/index.ts';
 import { createSecrets, type Secrets } from './core/secrets.ts';
-import { createCarrierEvents, createIntake } from './messages/index.ts';
+import { createMailCarriers } from './mail/index.ts';
+import { carrierDeadlineMs, createCarrierEvents, createIntake } from './messages/index.ts';
 import { createReceipts } from './receipts/index.ts';
 import { secretFits, WrongSecret } from './secret-fits.ts';
 import { createSimulator } from './simulator/index.ts';
@@ -104,6 +105,16 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
     const secrets = createSecrets(options.secret);
     // Before any job runs: a worker that cannot open a carrier's credentials would fail every message.
     if (!(await secretFits(db, secrets))) throw new WrongSecret();
+    const apiUrl = options.publicUrl + options.basePath;
+    const mail = createMailCarriers({
+      clock,
+      secrets,
+      apiUrl,
+      // Before the worker gives up: only the carrier knows whether the mail was on its way already.
+      deadlineMs: Math.floor((options.carrierDeadlineMs ?? carrierDeadlineMs) * 0.9),
+    });
+    // Its connections end after the jobs that use them.
+    closers.push(async () => mail.close());
     const queue = createJobQueue(database, {
       queues: allQueues,
       log,
@@ -115,7 +126,9 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
     closers.push(() => queue.stop(Math.max(0, jobGraceMs - (performance.now() - closingSince))));
 
     const carriers: Carriers = new Map<string, Carrier>(
-      options.simulator ? [['simulator', createSimulator({ db, queue, clock })]] : [],
+      [...(options.simulator ? [createSimulator({ db, queue, clock })] : []), ...mail.carriers].map(
+        (carrier) => [carrier.provider, carrier],
+      ),
     );
     const carrierEvents = createCarrierEvents({ db, queue, clock, log, secrets });
     const receipts = createReceipts({
@@ -134,7 +147,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
           log,
           carriers,
           carrierEvents,
-          apiUrl: options.publicUrl + options.basePath,
+          apiUrl,
           carrierDeadlineMs: options.carrierDeadlineMs,
           leaseS: options.leaseS,
         })

@@ -117,7 +117,7 @@ async function runStep(name: OnboardingStep, businessId: number, options: JobOpt
   const { db, secrets, carriers, apiUrl } = options;
   const senders = await db
     .selectFrom('senders')
-    .select(['channel', 'address', 'provider'])
+    .select(['channel', 'address', 'provider', 'reply_domain as replyDomain'])
     .where('business_id', '=', businessId)
     .where('active', '=', true)
     .orderBy('created_at')
@@ -154,7 +154,10 @@ async function runStep(name: OnboardingStep, businessId: number, options: JobOpt
         : ((await carrier.connect?.(account, theirs, apiUrl, signal)) ?? [])),
     );
   }
-  return problems.length === 0 ? { status: 'done' } : failedFor(problems);
+  const faults = problems.filter(({ hint }) => !hint);
+  if (faults.length > 0) return failedFor(faults);
+  const hints = problems.map(({ about, error, remedy }) => `${about}: ${error} ${remedy}`);
+  return { status: 'done', ...(hints.length > 0 && { remedy: hints.join(' ') }) };
 }
 
 function failedFor(problems: Problem[]): StepResult {

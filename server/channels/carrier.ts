@@ -74,6 +74,8 @@ export type CarrierAccount = Record<string, unknown> | null;
 export interface CarrierSender {
   channel: string;
   address: string;
+  /** Of a mail sender: where answers go. */
+  replyDomain?: string | null;
 }
 
 /** What is wrong with an account or a sender, in words for whoever can mend it. */
@@ -82,6 +84,8 @@ export interface Problem {
   about: string | null;
   error: string;
   remedy: string;
+  /** It sends all the same, but this should be mended. */
+  hint?: boolean;
 }
 
 /**

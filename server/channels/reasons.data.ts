@@ -217,10 +217,22 @@ const unsubscribedAt = (provider: string, code: string): ProviderRow => ({
 });
 
 /**
+ * A mail server that says "later" often means minutes (it greylists who is new to it), and at worst some hours:
+ * RFC 5321, 4.5.4.1. Eight attempts reach over half a day.
+ */
+const mailSoon: RetryPolicy = { maxAttempts: 8, firstDelayS: 300, maxDelayS: 14_400 };
+
+/** Who speaks SMTP's codes, in answers and in events. */
+export const mailProviders: readonly string[] = ['smtp', 'sendgrid', 'mailgun', 'postmark', 'ses', 'resend'];
+
+/**
  * Twilio's codes: https://www.twilio.com/docs/api/errors. `http` is for answers with a status alone.
  *
  * `smtp`: the enhanced status codes of RFC 3463, section 3 (list: IANA, SMTP Enhanced Status Codes), which any
  * mail provider may report. An `x` stands for any number; the most precise row counts. 5 is for good, 4 may pass.
+ * Codes of three digits are those of RFC 5321, 4.2.3, for servers that tell no more.
+ *
+ * `sendgrid`: the statuses of its API: https://www.twilio.com/docs/sendgrid/api-reference/mail-send/errors
  */
 export const providerRows: readonly ProviderRow[] = [
   { provider: 'twilio', codes: ['21610'], reason: 'opted_out' },
@@ -274,15 +286,20 @@ export const providerRows: readonly ProviderRow[] = [
     advice: 'There is no such mailbox, or it takes no mail. Ask the client for the right address.',
   },
   { provider: 'smtp', codes: ['5.1.7', '5.1.8', '5.7.23', '5.7.26'], reason: 'sender_config' },
-  { provider: 'smtp', codes: ['4.x.x', '5.2.2'], reason: 'unreachable', advice: mailLater },
+  { provider: 'smtp', codes: ['551', '553'], reason: 'invalid_address' },
+  { provider: 'smtp', codes: ['5.7.8', '5.7.9', '530', '534', '535', '538'], reason: 'account_config' },
+  { provider: 'smtp', codes: ['421'], reason: 'rate_limited' },
+  { provider: 'smtp', codes: ['4.x.x', '4xx'], reason: 'unreachable', advice: mailLater, retry: mailSoon },
+  { provider: 'smtp', codes: ['5.2.2'], reason: 'unreachable', advice: mailLater },
   {
     provider: 'smtp',
     codes: ['4.2.2'],
     reason: 'unreachable',
     advice: "The client's mailbox is full. Retry later, or use another channel.",
+    retry: mailSoon,
   },
   { provider: 'smtp', codes: ['4.3.2', '4.7.x'], reason: 'rate_limited' },
-  { provider: 'smtp', codes: ['5.2.3', '5.3.4', '5.5.x', '5.6.x'], reason: 'invalid_request' },
+  { provider: 'smtp', codes: ['5.2.3', '5.3.4', '5.5.x', '5.6.x', '552'], reason: 'invalid_request' },
   {
     provider: 'smtp',
     codes: ['5.7.x'],
@@ -291,7 +308,7 @@ export const providerRows: readonly ProviderRow[] = [
   },
   {
     provider: 'smtp',
-    codes: ['5.x.x'],
+    codes: ['5.x.x', '5xx'],
     reason: 'unknown',
     final: true,
     advice: 'The receiving mail server refused this for good. Check the address, or use another channel.',
@@ -413,6 +430,9 @@ export const providerRows: readonly ProviderRow[] = [
   },
   { provider: 'resend', codes: ['Transient.ContentRejected'], reason: 'filtered', advice: takenForSpam },
   { provider: 'resend', codes: ['reached_daily_quota'], reason: 'account_config' },
+  { provider: 'sendgrid', codes: ['400', '406', '413', '415'], reason: 'invalid_request' },
+  { provider: 'sendgrid', codes: ['401', '403', '404', '405'], reason: 'account_config' },
+  { provider: 'sendgrid', codes: ['429'], reason: 'rate_limited' },
   {
     provider: 'simulator',
     codes: ['suppressed'],

@@ -1,6 +1,8 @@
+import { sql } from 'kysely';
 import type { Config } from '../config.ts';
 import type { Db } from '../core/db/index.ts';
 import type { Secrets } from '../core/secrets.ts';
+import { smtpProviders } from '../mail/index.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
 /** A database of many businesses with one fault in common needs no line for each. */
@@ -13,7 +15,11 @@ export async function checkCarriers(db: Db, secrets: Secrets, config: Config): P
     .leftJoin('provider_accounts as account', (join) =>
       join
         .onRef('account.business_id', '=', 'senders.business_id')
-        .onRef('account.provider', '=', 'senders.provider'),
+        .on(
+          'account.provider',
+          '=',
+          sql<string>`case when senders.provider in (${sql.join([...smtpProviders])}) then 'smtp' else senders.provider end`,
+        ),
     )
     .select([
       'senders.business_id',
@@ -59,23 +65,29 @@ function wrongWith(sender: SenderFacts, secrets: Secrets, config: Config): Findi
       'Set OMEGA_SIMULATOR=on, or onboard the business again with a real carrier.',
     );
   }
+  const account = accountOf(provider);
   if (sender.sealed_credentials === null) {
     return fail(
       'carriers',
-      `${who}: there are no credentials for ${provider}`,
-      `Post the onboarding again with providers.${provider}.`,
+      `${who}: there are no credentials for ${account}`,
+      `Post the onboarding again with providers.${account}.`,
     );
   }
   try {
-    secrets.open(sender.sealed_credentials, `provider ${business_id} ${provider}`);
+    secrets.open(sender.sealed_credentials, `provider ${business_id} ${account}`);
     return null;
   } catch {
     return fail(
       'carriers',
-      `${who}: the credentials for ${provider} do not open with this secret`,
-      `Set OMEGA_SECRET to what it was, or post the onboarding again with providers.${provider}.`,
+      `${who}: the credentials for ${account} do not open with this secret`,
+      `Set OMEGA_SECRET to what it was, or post the onboarding again with providers.${account}.`,
     );
   }
+}
+
+/** Several mail providers are reached through one account. */
+function accountOf(provider: string): string {
+  return (smtpProviders as readonly string[]).includes(provider) ? 'smtp' : provider;
 }
 
 /** Carriers call back from outside. */

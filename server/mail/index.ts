@@ -7,6 +7,9 @@ import { sendgridWebhooks } from './providers/sendgrid.ts';
 import { sesWebhooks } from './providers/ses.ts';
 import { type MailParts, mailSource } from './source.ts';
 
+export { createMailCarriers } from './outbound/carriers.ts';
+export { smtpProviders } from './outbound/provider-headers.ts';
+export { unsubscribeRoutes } from './outbound/unsubscribe-routes.ts';
 export { mailRoutes } from './routes.ts';
 
 /**

@@ -83,9 +83,9 @@ export async function receiveMail(
         subject: mail.subject,
         content: text,
         html,
-        mailId: mailIdOfHeaders(mail.headers),
         autoReply: isAutomatic(mail),
         mail: {
+          mailId: mailIdOfHeaders(mail.headers),
           cc: addressesOf(mail.headers, 'cc').slice(0, 50),
           replyTo: replyToOf(mail, from),
           references: referencesOf(mail.headers),

@@ -48,8 +48,6 @@ export type CarrierEvent = {
       subject: string | null;
       /** A mail's, as it came. */
       html?: string | null;
-      /** Its Message-ID without brackets. */
-      mailId?: string | null;
       /** What else a mail brings. Its files' bytes go beside the event: they stay in the receipt. */
       mail?: InboundMail;
       /** A machine wrote it. */
@@ -73,6 +71,8 @@ export type CarrierEvent = {
 
 /** A mail that somebody sent us, beside its words. */
 export interface InboundMail {
+  /** Its Message-ID without brackets. */
+  mailId: string | null;
   cc: string[];
   replyTo: string | null;
   /** The Message-IDs that it answers, the nearest first. */
@@ -257,7 +257,6 @@ async function applyEvent(
           content: mail?.content ?? event.content,
           subject: (mail ? mail.subject : event.subject) ?? undefined,
           mail: mail?.mail,
-          mailId: event.mailId ?? undefined,
           autoReply: event.autoReply,
           mediaUrls: event.mediaUrls,
           metadata: event.mail?.filesLeftOut ? { files_left_out: event.mail.filesLeftOut } : {},
@@ -306,8 +305,8 @@ async function applyEvent(
 function mailOf(event: CarrierEvent & { kind: 'inbound' }, files: readonly Attachment[]) {
   const read = receiveMail({ subject: event.subject, text: event.content, html: event.html ?? null });
   if (!event.mail) return read;
-  const { cc, replyTo, authentication } = event.mail;
-  const received = { ...read.mail.received!, authentication };
+  const { cc, replyTo, mailId, authentication } = event.mail;
+  const received = { ...read.mail.received!, mailId, authentication };
   return { ...read, mail: { ...read.mail, cc, replyTo, attachments: [...files], received } };
 }
 

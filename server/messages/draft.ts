@@ -27,8 +27,6 @@ export interface Draft {
   subject?: string;
   /** What a mail has besides; read by the channel's own rules before it comes here. */
   mail?: MailContent;
-  /** The Message-ID that somebody else gave it, without brackets. What is queued gets ours. */
-  mailId?: string;
   /** A machine's answer (out of office): nobody waits for a reply to it. */
   autoReply?: boolean;
   mediaUrls: string[];

@@ -38,6 +38,7 @@ export function mailColumns(mail: MailContent | undefined) {
 
 function receivedColumns(received: ReceivedMail | undefined) {
   return {
+    mail_id: received?.mailId ?? null,
     reply_text: received?.replyText ?? null,
     sender_authentication: received?.authentication ? JSON.stringify(received.authentication) : null,
   };

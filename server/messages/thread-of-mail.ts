@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
+import { readMailId } from '../channels/index.ts';
 import type { Tx } from '../core/db/index.ts';
 import type { Secrets } from '../core/secrets.ts';
-import { findByMailId } from './find-by-mail-id.ts';
 
 /**
  * The client whose thread a mail answers: of the conversation that its reply address names, else of the nearest
@@ -16,8 +16,8 @@ export async function clientAnswered(
 ): Promise<number | null> {
   const byAddress =
     mail.conversationId === null ? null : await clientOfConversation(tx, businessId, mail.conversationId);
-  const clientId = byAddress ?? (await findByMailId(tx, secrets, businessId, mail.references))?.clientId;
-  if (clientId === undefined) return null;
+  const clientId = byAddress ?? (await clientOfMail(tx, secrets, businessId, mail.references));
+  if (clientId === null) return null;
   // A client merged into another is that other.
   const { rows } = await sql<{ client_id: number }>`
     select s.client_id from clients p
@@ -37,5 +37,33 @@ async function clientOfConversation(
       (select merged_into from conversation_redirects
         where business_id = ${businessId} and conversation_id = ${conversationId}::uuid),
       ${conversationId}::uuid)`.execute(tx);
+  return rows[0]?.client_id ?? null;
+}
+
+/** `References` grow without end; a thread is known by its last ones. */
+const mostReferences = 50;
+
+/** By our own signed id, or by the id that was written down with it: an inbound mail's own, or a provider's in place of ours. */
+async function clientOfMail(
+  tx: Tx,
+  secrets: Secrets,
+  businessId: number,
+  references: readonly string[],
+): Promise<number | null> {
+  if (references.length === 0) return null;
+  const asked = references.slice(0, mostReferences).map((id, i) => ({
+    i,
+    id,
+    m: readMailId(id, secrets)?.messageId ?? null,
+  }));
+  const { rows } = await sql<{ client_id: number }>`
+    select m.client_id from jsonb_to_recordset(${JSON.stringify(asked)}::jsonb) as w(i int, id text, m uuid)
+    cross join lateral (
+      select client_id from messages where business_id = ${businessId} and message_id = w.m and channel = 'email'
+      union all
+      select client_id from messages where business_id = ${businessId} and mail_id = w.id and channel = 'email'
+      limit 1
+    ) m
+    order by w.i limit 1`.execute(tx);
   return rows[0]?.client_id ?? null;
 }

@@ -167,20 +167,16 @@ function messageRow(one: Prepared, now: Date, secrets: Secrets) {
     occurred_at: one.occurredAt,
     created_at: now,
     ...mailColumns(draft.mail),
-    mail_id: mailIdFor(one, secrets),
+    ...ownMailId(one, secrets),
     auto_reply: draft.autoReply ?? false,
     ...timesOf(decision.status, one.occurredAt),
   };
 }
 
-/** What fits into a line of a header (RFC 5322, 2.1.1), and into an index. */
-const mostMailIdChars = 998;
-
-/** Written down before it is sent: what comes back may be faster than the answer of the carrier. */
-function mailIdFor({ draft, messageId, ownAddress }: Prepared, secrets: Secrets): string | null {
-  if (draft.mailId !== undefined) return draft.mailId.slice(0, mostMailIdChars);
+/** Written down before it is sent: what comes back may be faster than the carrier's answer. */
+function ownMailId({ draft, messageId, ownAddress }: Prepared, secrets: Secrets): { mail_id?: string } {
   const isOurs = draft.act === 'queue' && draft.channel === 'email' && ownAddress !== null;
-  return isOurs ? mailIdOf(messageId, ownAddress, secrets) : null;
+  return isOurs ? { mail_id: mailIdOf(messageId, ownAddress, secrets) } : {};
 }
 
 /** A recorded message brings its times with its status. */

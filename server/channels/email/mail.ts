@@ -22,6 +22,8 @@ export interface MailContent {
 
 /** What is known of a mail because of the way that it came. */
 export interface ReceivedMail {
+  /** Its Message-ID without brackets. */
+  mailId: string | null;
   /** What the sender wrote now, without the quoted tail; null where that is all of it. */
   replyText: string | null;
   authentication: SenderAuthentication | null;
@@ -124,7 +126,7 @@ export function receiveMail(input: { subject: string | null; text: string; html:
     content,
     mail: {
       ...mailOf(input.html, isTooDeep ? null : display),
-      received: { replyText: replyOf(content), authentication: null },
+      received: { mailId: null, replyText: replyOf(content), authentication: null },
     },
   };
 }

@@ -122,7 +122,7 @@ function documented(row: Operation): object {
 }
 
 function audience(row: Operation): string {
-  if (row.webhook) return "Takes the carrier's signature in place of credentials.";
+  if (row.webhook) return 'Takes a signature in place of credentials.';
   if (row.auth === 'public') return 'Takes no credentials.';
   return row.auth === 'platform' ? 'Takes a platform key.' : `Takes the scope \`${row.auth}\`.`;
 }
