@@ -1,7 +1,7 @@
-import { type HeaderValue, simpleParser } from 'mailparser';
+import { type HeaderValue, type ParsedMail, simpleParser } from 'mailparser';
 import type { SenderAuthentication } from '../../channels/index.ts';
 import { dsnParserOptions, readDsn } from '../dsn.ts';
-import type { IncomingFile, IncomingMail } from '../provider.ts';
+import { type IncomingFile, type IncomingMail, type MailNews, unreadable } from '../provider.ts';
 import { authenticationResults } from './authentication.ts';
 import { type HeaderList, headerList } from './headers.ts';
 
@@ -23,13 +23,20 @@ export interface Envelope {
 }
 
 /**
- * Reads a mail's bytes (RFC 5322, MIME). What is broken in it is read as well as can be: nobody's mail is
- * refused for its form.
- *
- * @throws where nothing can be made of it at all
+ * Reads a mail's bytes (RFC 5322, MIME). What is broken in it is read as well as can be; only what is made to
+ * exhaust a parser (thousands of parts, megabytes of headers) is unreadable.
  */
-export async function readRawMail(raw: Buffer, envelope: Envelope): Promise<IncomingMail> {
-  const parsed = await simpleParser(raw, parserOptions);
+export async function readRawMail(raw: Buffer, envelope: Envelope): Promise<MailNews> {
+  let parsed: ParsedMail;
+  try {
+    parsed = await simpleParser(raw, parserOptions);
+  } catch (error) {
+    return unreadable(`The mail cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  return { kind: 'mail', mail: await mailOf(parsed, envelope) };
+}
+
+async function mailOf(parsed: ParsedMail, envelope: Envelope): Promise<IncomingMail> {
   const headers = headersOf(parsed.headerLines, parsed.headers);
   const dsn = await readDsn(parsed);
   return {

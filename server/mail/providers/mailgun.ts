@@ -245,7 +245,7 @@ async function readRoute(form: Form): Promise<MailNews> {
   const sender = form.text('sender');
   const found = { recipients, envelopeFrom: sender === null ? null : sender.replace(/^<(.*)>$/, '$1') };
   const raw = form.parts.find((part) => part.name === 'body-mime');
-  if (raw) return { kind: 'mail', mail: await readRawMail(raw.content, found) };
+  if (raw) return readRawMail(raw.content, found);
   const pairs = parseJson(Buffer.from(form.text('message-headers') ?? 'null'));
   if (!pairs.ok || !Array.isArray(pairs.value)) {
     return form.text('event') === null

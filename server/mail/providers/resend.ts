@@ -80,7 +80,7 @@ export function resendWebhooks(parts: { db: Db; secrets: Secrets }): MailWebhook
       const recipients = listOf(data.to)
         .map(textOf)
         .filter((one) => one !== null);
-      return { kind: 'mail', mail: await readRawMail(raw, { providerMailId: id, recipients }) };
+      return readRawMail(raw, { providerMailId: id, recipients });
     }
     return ignored(
       'Resend posts no text of inbound mail: give providers.resend.api_key with the onboarding, then replay this receipt.',

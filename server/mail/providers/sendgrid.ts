@@ -200,7 +200,7 @@ async function readInbound(webhook: RawWebhook): Promise<MailNews> {
     }),
   };
   const raw = form.parts.find((part) => part.name === 'email');
-  if (raw) return { kind: 'mail', mail: await readRawMail(raw.content, found) };
+  if (raw) return readRawMail(raw.content, found);
   const block = form.text('headers');
   if (block === null) return unreadable('It has neither email nor headers.');
   const charsets = parseJson(Buffer.from(form.text('charsets') ?? '{}'));

@@ -233,17 +233,14 @@ async function readReceived(told: Fields): Promise<MailNews> {
     return word === 'gray' ? 'none' : word === 'processing_failed' ? 'temperror' : word;
   };
   const mail = fieldsOf(told.mail);
-  return {
-    kind: 'mail',
-    mail: await readRawMail(Buffer.from(told.content, encoding), {
-      providerMailId: textOf(mail.messageId),
-      recipients: listOf(receipt.recipients).filter((one) => typeof one === 'string'),
-      envelopeFrom: typeof mail.source === 'string' ? mail.source : null,
-      authentication: authenticationOf('ses', {
-        spf: verdict('spfVerdict'),
-        dkim: verdict('dkimVerdict'),
-        dmarc: verdict('dmarcVerdict'),
-      }),
+  return readRawMail(Buffer.from(told.content, encoding), {
+    providerMailId: textOf(mail.messageId),
+    recipients: listOf(receipt.recipients).filter((one) => typeof one === 'string'),
+    envelopeFrom: typeof mail.source === 'string' ? mail.source : null,
+    authentication: authenticationOf('ses', {
+      spf: verdict('spfVerdict'),
+      dkim: verdict('dkimVerdict'),
+      dmarc: verdict('dmarcVerdict'),
     }),
-  };
+  });
 }
