@@ -250,7 +250,8 @@ export const receiveEmailWebhook = webhook({
   summary: 'Handle external email provider webhooks',
   description:
     "Delivery events, bounces, complaints, unsubscribes, opens, clicks and inbound mail of SendGrid, Mailgun, Postmark, SES (through SNS) and Resend. The signature (of Postmark and of SendGrid's inbound mail: the basic credentials) is checked before anything is believed; what came is kept before it is read; each event counts once, in any order. `?business_id=` in the URL says whose account to try first. 2xx for whatever is kept, also when it is of an unknown kind or cannot be read. An unknown provider is 404.",
-  bodyLimit: 40 * 1024 * 1024,
+  // A mail of 35 MB, as Postmark posts it: in base64 within JSON.
+  bodyLimit: 50 * 1024 * 1024,
   webhook: ['application/json', 'multipart/form-data', 'application/x-www-form-urlencoded', 'text/plain'],
   input: { params: Type.Object({ provider: Type.String({ maxLength: 64 }) }) },
   output: { 200: Type.String({ description: 'Kept.' }) },

@@ -26,8 +26,11 @@ const mostFieldBytes = 50 * 1024 * 1024;
  * @returns null where it is no form, or has more parts than any provider sends
  */
 export async function readForm({ headers, body }: RawWebhook): Promise<Form | null> {
-  const type = headers['content-type'] ?? '';
-  if (!/^(?:multipart\/form-data|application\/x-www-form-urlencoded)\b/i.test(type.trim())) return null;
+  const type = (headers['content-type'] ?? '').trim();
+  const [, kind] = /^(multipart\/form-data|application\/x-www-form-urlencoded)\b/i.exec(type) ?? [];
+  if (kind === undefined) return null;
+  // A charset of the whole form would be applied to fields that hold a mail as it came.
+  const declared = /^multipart/i.test(kind) ? type : kind;
   const parts: FormPart[] = [];
   const whole = await new Promise<boolean>((resolve) => {
     let isWhole = true;
@@ -37,7 +40,8 @@ export async function readForm({ headers, body }: RawWebhook): Promise<Form | nu
     let busboy: InstanceType<typeof Busboy>;
     try {
       busboy = new Busboy({
-        headers: { ...headers, 'content-type': type },
+        headers: { 'content-type': declared },
+        defCharset: 'latin1',
         limits: { ...limits, fieldSize: mostFieldBytes },
         isPartAFile: () => true,
       } as unknown as BusboyConfig);
@@ -59,7 +63,7 @@ export async function readForm({ headers, body }: RawWebhook): Promise<Form | nu
       );
     });
     busboy.on('field', (name, value) => {
-      parts.push({ name, filename: null, contentType: 'text/plain', content: Buffer.from(value) });
+      parts.push({ name, filename: null, contentType: 'text/plain', content: Buffer.from(value, 'latin1') });
     });
     for (const limit of ['partsLimit', 'filesLimit', 'fieldsLimit'] as const) busboy.on(limit, cut);
     busboy.on('error', () => resolve(false));

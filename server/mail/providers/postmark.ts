@@ -17,7 +17,6 @@ import {
 import { metadataNames } from '../ids.ts';
 import { authenticationResults } from '../inbound/authentication.ts';
 import { headerList } from '../inbound/headers.ts';
-import { readRawMail } from '../inbound/raw-mail.ts';
 import {
   type IncomingFile,
   ignored,
@@ -55,12 +54,12 @@ export function postmarkWebhooks(parts: { db: Db; secrets: Secrets }): MailWebho
       const json = parseJson(webhook.body);
       if (!json.ok) return [unreadable(json.why)];
       if (!isFields(json.value)) return [unreadable('It is no object.')];
-      return [await newsOf(json.value)];
+      return [newsOf(json.value)];
     },
   };
 }
 
-async function newsOf(told: Fields): Promise<MailNews> {
+function newsOf(told: Fields): MailNews {
   const type = textOf(told.RecordType);
   if (type === 'Inbound' || (type === null && told.FromFull !== undefined)) return readInbound(told);
   if (type === null) return unreadable('It has no RecordType.');
@@ -174,7 +173,7 @@ function isProxy(told: Fields): boolean {
 }
 
 /** https://postmarkapp.com/developer/webhooks/inbound-webhook */
-async function readInbound(told: Fields): Promise<MailNews> {
+function readInbound(told: Fields): MailNews {
   const headers = headerList(
     listOf(told.Headers)
       .filter(isFields)
@@ -182,11 +181,6 @@ async function readInbound(told: Fields): Promise<MailNews> {
   );
   const providerMailId = textOf(told.MessageID);
   const recipients = [textOf(told.OriginalRecipient)].filter((one) => one !== null);
-  if (typeof told.RawEmail === 'string')
-    return {
-      kind: 'mail',
-      mail: await readRawMail(Buffer.from(told.RawEmail, 'utf8'), { providerMailId, recipients }),
-    };
   const full = (value: unknown) =>
     listOf(value)
       .filter(isFields)
