@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { replyAddress } from '../../server/channels/index.ts';
 import {
@@ -566,6 +567,29 @@ describe('machines', () => {
     const [message] = (await messagesOf(api, 1001, body)).filter((one) => one.message_id === body.message_id);
     expect(message).toMatchObject({ status: 'undelivered', error_code: '5.1.1', reason: 'invalid_address' });
   });
+});
+
+test('a mail that the database could not take in at first comes in later, with its files, and once', async () => {
+  const { db } = omega.omega.database;
+  const raw = mail({
+    headers: ['Content-Type: multipart/mixed; boundary="b"'],
+    body: '--b\r\n\r\nSee the file\r\n--b\r\nContent-Type: text/plain; name="a.txt"\r\nContent-Disposition: attachment; filename="a.txt"\r\n\r\nfile\r\n--b--',
+  });
+  await sql`alter table attachments rename to attachments_away`.execute(db);
+  expect(await receive(raw)).toBeNull();
+  const receipt = await lastReceipt();
+  expect(receipt.state).toBe('kept');
+  await sql`alter table attachments_away rename to attachments`.execute(db);
+  for (let i = 0; i < 2; i += 1) {
+    const replayed = await omega.platform.post(`/webhook-receipts/${receipt.receipt_id}/replay`);
+    expect(replayed.body.state).toBe('applied');
+  }
+  const message = (await newest())!;
+  expect(message).toMatchObject({
+    content: expect.stringContaining('See the file'),
+    attachments: [{ filename: 'a.txt' }],
+  });
+  expect(await messagesOf(api, 1001, message)).toHaveLength(1);
 });
 
 describe('hostile mail is kept and bounded', () => {
