@@ -37,6 +37,8 @@ export const contract = {
   downloadAttachment: email.downloadAttachment,
   getAttachmentLink: attachments.getAttachmentLink,
   downloadLinkedAttachment: attachments.downloadLinkedAttachment,
+  receiveEmailWebhook: email.receiveEmailWebhook,
+  listEmailWebhooks: email.listEmailWebhooks,
   showUnsubscribe: unsubscribe.showUnsubscribe,
   unsubscribe: unsubscribe.unsubscribe,
   listConversations: conversations.listConversations,

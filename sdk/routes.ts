@@ -22,6 +22,7 @@ export const routes: { readonly [Id in OperationId]: `${Contract[Id]['method']} 
   getAttachmentLink: 'GET /businesses/{business_id}/messages/{message_id}/attachments/{attachment_id}/link',
   downloadLinkedAttachment: 'GET /attachments/{link}',
   downloadAttachment: 'GET /businesses/{business_id}/messages/{message_id}/attachments/{attachment_id}',
+  listEmailWebhooks: 'GET /businesses/{business_id}/email/webhooks',
   showUnsubscribe: 'GET /email/unsubscribe/{unsubscribe_token}',
   listConversations: 'GET /businesses/{business_id}/conversations',
   createConversation: 'POST /businesses/{business_id}/clients/{client_id}/conversations',

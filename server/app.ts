@@ -1,3 +1,4 @@
+import type { Agent } from 'node:https';
 import { accessRoutes } from './access/index.ts';
 import { businessRoutes } from './businesses/index.ts';
 import { callRoutes, callSources, textWhenMissed } from './calls/index.ts';
@@ -10,7 +11,7 @@ import type { JobQueue } from './core/queue/index.ts';
 import type { Secrets } from './core/secrets.ts';
 import { healthRoutes } from './health/index.ts';
 import { identityRoutes } from './identity/index.ts';
-import { unsubscribeRoutes } from './mail/index.ts';
+import { mailRoutes, mailSources, unsubscribeRoutes } from './mail/index.ts';
 import {
   attachmentRoutes,
   type CarrierEvents,
@@ -60,6 +61,7 @@ export function allRoutes(parts: AppParts): Binding[] {
     ...callRoutes(parts),
     ...receiptRoutes(parts),
     ...twilioRoutes(parts),
+    ...mailRoutes(parts),
   ];
 }
 
@@ -72,9 +74,11 @@ export function allWebhookSources(parts: {
   carrierEvents: CarrierEvents;
   /** Where carriers reach the API: the public URL with the base path. */
   apiUrl: string;
+  amazonAgent?: Agent;
 }): WebhookSource[] {
   return [
     ...twilioSources(parts),
+    ...mailSources(parts),
     ...callSources({ ...parts, textWhenMissed: textWhenMissed(parts.db, parts.queue) }),
   ];
 }

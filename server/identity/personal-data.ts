@@ -69,7 +69,9 @@ export const personalData: Record<string, { erased: readonly string[]; kept: rea
       'reply_to',
       'attachments',
       'call',
+      'reply_text',
       'mail_id',
+      'sender_authentication',
     ],
     kept: [
       'business_id',
@@ -158,6 +160,7 @@ export const personalData: Record<string, { erased: readonly string[]; kept: rea
       'kind',
       'business_id',
       'provider_message_id',
+      'event_key',
       'state',
       'received_at',
       'settled_at',
@@ -214,4 +217,5 @@ export const impersonalTables: readonly string[] = [
   'staffs',
   'voice_presences',
   'voice_settings',
+  'webhook_tokens',
 ];

@@ -6,6 +6,7 @@ export {
   type CarrierEvent,
   type CarrierEvents,
   createCarrierEvents,
+  type InboundMail,
 } from './carrier-events.ts';
 export { deliveryJobs } from './deliver.ts';
 export type { Draft, Written } from './draft.ts';

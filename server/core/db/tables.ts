@@ -196,8 +196,21 @@ export interface Tables {
     bcc: JsonOrDefault<string[]>;
     reply_to: string | null;
     attachments: JsonOrDefault<
-      { attachment_id: string; filename: string; content_type: string; size: number }[]
+      {
+        attachment_id: string;
+        filename: string;
+        content_type: string;
+        size: number;
+        content_id?: string;
+      }[]
     >;
+    reply_text: string | null;
+    sender_authentication: JsonOrNull<{
+      spf: string | null;
+      dkim: string | null;
+      dmarc: string | null;
+      by: string | null;
+    }>;
     auto_reply: Generated<boolean>;
     call: JsonOrNull<CallFacts>;
     opened_at: Date | null;
@@ -275,6 +288,7 @@ export interface Tables {
     kind: string;
     business_id: number | null;
     provider_message_id: string | null;
+    event_key: string | null;
     payload: Json<Record<string, unknown>>;
     state: 'kept' | 'applied' | 'parked' | 'refused';
     tries: Generated<number>;
@@ -304,6 +318,12 @@ export interface Tables {
     staff_id: number;
     holder_id: string;
     expires_at: Date;
+  };
+  webhook_tokens: {
+    provider: string;
+    token_hash: string;
+    digest: string;
+    received_at: Date;
   };
   webhook_receipts: {
     receipt_id: string;
