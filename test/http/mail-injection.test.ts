@@ -12,7 +12,6 @@ const mail = createMailCarriers({
   clock: { now: () => Date.parse('2026-03-10T15:00:00Z') },
   secrets: testSecrets,
   apiUrl: 'https://omega.example/omega',
-  deadlineMs: 5_000,
 });
 
 beforeAll(async () => {
