@@ -74,7 +74,15 @@ export const Providers = Exactly({
       }),
     }),
   ),
-  resend: Type.Optional(Exactly({ signing_secret: Secret('`whsec_…`') })),
+  resend: Type.Optional(
+    Exactly({
+      signing_secret: Secret('`whsec_…`'),
+      api_key: Type.Optional(Secret('Fetches inbound mail, whose webhook has no text.')),
+      api_base_url: Type.Optional(
+        Type.String({ format: 'uri', maxLength: 2048, description: 'A mock in place of Resend.' }),
+      ),
+    }),
+  ),
 });
 
 export const Location = Exactly({

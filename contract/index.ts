@@ -32,6 +32,8 @@ export const contract = {
   recordEmail: email.recordEmail,
   updateEmailStatus: email.updateEmailStatus,
   downloadAttachment: email.downloadAttachment,
+  receiveEmailWebhook: email.receiveEmailWebhook,
+  listEmailWebhooks: email.listEmailWebhooks,
   showUnsubscribe: unsubscribe.showUnsubscribe,
   unsubscribe: unsubscribe.unsubscribe,
   listConversations: conversations.listConversations,

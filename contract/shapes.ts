@@ -200,6 +200,9 @@ export const AttachmentSummary = Type.Object({
   }),
   content_type: Type.String({ description: 'As its sender calls it; the download never claims it.' }),
   size: Type.Integer({ description: 'Bytes.' }),
+  content_id: Type.Optional(
+    Type.String({ description: 'The HTML shows it as `cid:` and this: an image within the text.' }),
+  ),
 });
 
 export const Message = Type.Object({
@@ -211,6 +214,12 @@ export const Message = Type.Object({
   direction: Direction,
   status: Status,
   content: Type.String(),
+  reply_text: Nullable(
+    Type.String({
+      description:
+        'Of a mail that answers: what was written now, without the quoted tail and the signature. Null where that is all of `content`.',
+    }),
+  ),
   subject: Nullable(Type.String()),
   html: Nullable(
     Type.String({
@@ -225,6 +234,20 @@ export const Message = Type.Object({
   cc: Type.Array(Type.String()),
   bcc: Type.Array(Type.String(), { description: 'For staff to see; other recipients never do.' }),
   reply_to: Nullable(Type.String()),
+  sender_authentication: Nullable(
+    Type.Object(
+      {
+        spf: Nullable(Type.String()),
+        dkim: Nullable(Type.String()),
+        dmarc: Nullable(Type.String()),
+        by: Nullable(Type.String({ description: 'Who says so.' })),
+      },
+      {
+        description:
+          'Of a received mail: what the receiving server found out about its sender (`pass`, `fail`, `none`, …; RFC 8601). A mail without a `pass` of DMARC may be from anybody.',
+      },
+    ),
+  ),
   sent_by: Nullable(StaffId),
   sender_type: SenderType,
   category: Nullable(Category),

@@ -20,6 +20,7 @@ export const routes: { readonly [Id in CallableId]: `${Contract[Id]['method']} $
   recordEmail: 'POST /email/record',
   updateEmailStatus: 'POST /email/status',
   downloadAttachment: 'GET /businesses/{business_id}/messages/{message_id}/attachments/{attachment_id}',
+  listEmailWebhooks: 'GET /businesses/{business_id}/email/webhooks',
   showUnsubscribe: 'GET /email/unsubscribe/{unsubscribe_token}',
   listConversations: 'GET /businesses/{business_id}/conversations',
   createConversation: 'POST /businesses/{business_id}/clients/{client_id}/conversations',

@@ -1,3 +1,4 @@
+import type { Agent } from 'node:https';
 import { accessRoutes } from './access/index.ts';
 import { businessRoutes } from './businesses/index.ts';
 import { clientRoutes, consentRoutes } from './clients/index.ts';
@@ -9,7 +10,7 @@ import type { JobQueue } from './core/queue/index.ts';
 import type { Secrets } from './core/secrets.ts';
 import { healthRoutes } from './health/index.ts';
 import { identityRoutes } from './identity/index.ts';
-import { unsubscribeRoutes } from './mail/index.ts';
+import { mailRoutes, mailSources, unsubscribeRoutes } from './mail/index.ts';
 import {
   type CarrierEvents,
   emailRoutes,
@@ -54,15 +55,17 @@ export function allRoutes(parts: AppParts): Binding[] {
     ...identityRoutes(parts),
     ...simulatorRoutes({ intake: parts.intake, enabled: parts.simulator }),
     ...receiptRoutes(parts),
+    ...mailRoutes(parts),
   ];
 }
 
 /** Every webhook that carriers may post to. */
-export function allWebhookSources(_parts: {
+export function allWebhookSources(parts: {
   db: Db;
   clock: Clock;
   secrets: Secrets;
   carrierEvents: CarrierEvents;
+  amazonAgent?: Agent;
 }): WebhookSource[] {
-  return [];
+  return [...mailSources(parts)];
 }

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { Agent } from 'node:https';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import type { Clock as QueueClock } from 'pg-boss';
@@ -17,7 +18,7 @@ import {
 import type { Log } from './core/log.ts';
 import { createJobQueue, type JobQueue } from './core/queue/index.ts';
 import { createSecrets, type Secrets } from './core/secrets.ts';
-import { createMailCarriers } from './mail/index.ts';
+import { createMailCarriers, createSmtpListener, type SmtpListener, type SmtpOptions } from './mail/index.ts';
 import { createCarrierEvents, createIntake } from './messages/index.ts';
 import { createReceipts } from './receipts/index.ts';
 import { secretFits, WrongSecret } from './secret-fits.ts';
@@ -45,6 +46,10 @@ export interface OmegaOptions {
   trustProxy?: number | string[];
   checkAnswers?: boolean;
   carrierDeadlineMs?: number;
+  /** For requests to Amazon, whose certificates sign what SES tells; Node's own when left out. */
+  amazonAgent?: Agent;
+  /** Takes mail in by SMTP; nothing listens when left out. */
+  smtp?: SmtpOptions;
   /** Seconds of every job's lease; each queue's own when left out. Longer than the carrier's deadline. */
   leaseS?: number;
 }
@@ -52,6 +57,8 @@ export interface OmegaOptions {
 export interface Omega {
   /** Null where the process answers no HTTP. */
   http: FastifyInstance | null;
+  /** Null where the process takes no mail in by SMTP. */
+  smtp: SmtpListener | null;
   database: Database;
   queue: JobQueue;
   secrets: Secrets;
@@ -127,7 +134,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
       clock,
       log,
       secrets,
-      sources: allWebhookSources({ db, clock, secrets, carrierEvents }),
+      sources: allWebhookSources({ db, clock, secrets, carrierEvents, amazonAgent: options.amazonAgent }),
     });
     const jobs = options.worker
       ? allJobs({
@@ -193,9 +200,14 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
       const server = http;
       closers.push(() => closeHttp(server));
     }
+    const smtp =
+      options.server && options.smtp
+        ? createSmtpListener({ db, secrets, clock, log, receipts }, options.smtp)
+        : null;
+    if (smtp) closers.push(() => smtp.close());
     // First of all: while the last requests are answered, no new job begins.
     closers.push(() => queue.stopFetching());
-    return { http, database, queue, secrets, migrated, close };
+    return { http, smtp, database, queue, secrets, migrated, close };
   } catch (error) {
     await close();
     throw error;

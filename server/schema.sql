@@ -70,6 +70,7 @@ CREATE TABLE public.carrier_events (
     received_at timestamp with time zone NOT NULL,
     settled_at timestamp with time zone,
     receipt_id uuid,
+    event_key text,
     CONSTRAINT carrier_events_state_check CHECK ((state = ANY (ARRAY['kept'::text, 'applied'::text, 'parked'::text, 'refused'::text])))
 );
 
@@ -281,6 +282,8 @@ CREATE TABLE public.messages (
     ambiguous boolean DEFAULT false NOT NULL,
     superseded_attempts integer DEFAULT 0 NOT NULL,
     mail_id text,
+    reply_text text,
+    sender_authentication jsonb,
     CONSTRAINT messages_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text, 'internal'::text])))
 );
 
@@ -402,6 +405,13 @@ CREATE TABLE public.webhook_receipts (
     CONSTRAINT webhook_receipts_state_check CHECK ((state = ANY (ARRAY['kept'::text, 'applied'::text, 'ignored'::text, 'unreadable'::text, 'quarantined'::text, 'failed'::text])))
 );
 
+CREATE TABLE public.webhook_tokens (
+    provider text NOT NULL,
+    token_hash text NOT NULL,
+    digest text NOT NULL,
+    received_at timestamp with time zone NOT NULL
+);
+
 ALTER TABLE ONLY public.addresses
     ADD CONSTRAINT addresses_pkey PRIMARY KEY (business_id, kind, address);
 
@@ -504,11 +514,16 @@ ALTER TABLE ONLY public.staffs
 ALTER TABLE ONLY public.webhook_receipts
     ADD CONSTRAINT webhook_receipts_pkey PRIMARY KEY (receipt_id);
 
+ALTER TABLE ONLY public.webhook_tokens
+    ADD CONSTRAINT webhook_tokens_pkey PRIMARY KEY (provider, token_hash);
+
 CREATE INDEX api_keys_of_business ON public.api_keys USING btree (business_id);
 
 CREATE INDEX attempts_by_provider_id ON public.attempts USING btree (provider, provider_message_id) WHERE (provider_message_id IS NOT NULL);
 
 CREATE INDEX carrier_events_of_message ON public.carrier_events USING btree (business_id, provider_message_id);
+
+CREATE UNIQUE INDEX carrier_events_once ON public.carrier_events USING btree (business_id, provider, event_key) WHERE (event_key IS NOT NULL);
 
 CREATE INDEX carrier_events_open ON public.carrier_events USING btree (received_at) WHERE (state <> 'applied'::text);
 
@@ -599,6 +614,8 @@ CREATE INDEX webhook_receipts_of_business ON public.webhook_receipts USING btree
 CREATE INDEX webhook_receipts_of_provider ON public.webhook_receipts USING btree (provider, receipt_id DESC);
 
 CREATE UNIQUE INDEX webhook_receipts_quarantined ON public.webhook_receipts USING btree (source, digest) WHERE (state = 'quarantined'::text);
+
+CREATE INDEX webhook_tokens_by_age ON public.webhook_tokens USING btree (received_at);
 
 ALTER TABLE ONLY public.addresses
     ADD CONSTRAINT addresses_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);

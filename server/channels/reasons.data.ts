@@ -198,6 +198,24 @@ export type ReasonName = (typeof reasonRows)[number]['reason'];
 const mailLater =
   'The mailbox or its server could not take the mail now. Retry later, or use another channel.';
 
+const later = { advice: mailLater } as const;
+const noMailbox = 'There is no such mailbox, or it takes no mail. Ask the client for the right address.';
+const refusedByServer = 'The receiving mail server refuses our mail. Reach the client by another channel.';
+const onSuppressionList =
+  'The provider sends no mail to this address any more, after a bounce or a complaint. Ask for another one.';
+const takenForSpam = 'The mail was taken for spam or held a forbidden file. Word it anew, and send that.';
+const senderNotProven =
+  "The sender's domain does not allow this provider (SPF, DKIM, DMARC). Set its DNS up as the provider says, then retry.";
+
+/** Only the provider's list keeps the mail away: the ledger learns of the unsubscription by its own event. */
+const unsubscribedAt = (provider: string, code: string): ProviderRow => ({
+  provider,
+  codes: [code],
+  reason: 'opted_out',
+  effect: undefined,
+  advice: 'This client unsubscribed at the provider, which sends them no mail. Only they can undo that.',
+});
+
 /**
  * A mail server that says "later" often means minutes (it greylists who is new to it), and at worst some hours:
  * RFC 5321, 4.5.4.1. Eight attempts reach over seven hours, half a day at most.
@@ -295,6 +313,123 @@ export const providerRows: readonly ProviderRow[] = [
     final: true,
     advice: 'The receiving mail server refused this for good. Check the address, or use another channel.',
   },
+  // The mail providers' own words, where they say more than the receiving server's enhanced status code, or it
+  // gave none. https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event
+  {
+    provider: 'sendgrid',
+    codes: ['bounce', 'dropped.bounced_address', 'dropped.invalid'],
+    reason: 'invalid_address',
+    advice: noMailbox,
+  },
+  { provider: 'sendgrid', codes: ['blocked'], reason: 'blocked', advice: refusedByServer },
+  {
+    provider: 'sendgrid',
+    codes: ['dropped.spam_reporting_address'],
+    reason: 'blocked',
+    advice: onSuppressionList,
+  },
+  unsubscribedAt('sendgrid', 'dropped.unsubscribed_address'),
+  { provider: 'sendgrid', codes: ['dropped.spam_content'], reason: 'filtered', advice: takenForSpam },
+  { provider: 'sendgrid', codes: ['dropped.invalid_smtpapi_header'], reason: 'invalid_request' },
+  { provider: 'sendgrid', codes: ['dropped.over_quota'], reason: 'account_config' },
+  // https://postmarkapp.com/developer/api/bounce-api#bounce-types
+  {
+    provider: 'postmark',
+    codes: ['HardBounce', 'BadEmailAddress', 'Unconfirmed'],
+    reason: 'invalid_address',
+    advice: noMailbox,
+  },
+  { provider: 'postmark', codes: ['SoftBounce', 'Transient', 'DnsError'], reason: 'unreachable', ...later },
+  { provider: 'postmark', codes: ['Blocked'], reason: 'blocked', advice: refusedByServer },
+  { provider: 'postmark', codes: ['VirusNotification'], reason: 'filtered', advice: takenForSpam },
+  { provider: 'postmark', codes: ['DMARCPolicy'], reason: 'sender_config', advice: senderNotProven },
+  { provider: 'postmark', codes: ['ManuallyDeactivated'], reason: 'blocked', advice: onSuppressionList },
+  { provider: 'postmark', codes: ['SMTPApiError', 'TemplateRenderingFailed'], reason: 'invalid_request' },
+  // https://documentation.mailgun.com/docs/mailgun/user-manual/events/event-structure
+  {
+    provider: 'mailgun',
+    codes: ['bounce', 'hardfail', 'suppress-bounce'],
+    reason: 'invalid_address',
+    advice: noMailbox,
+  },
+  {
+    provider: 'mailgun',
+    codes: ['generic', 'temporary', 'old', 'greylisted'],
+    reason: 'unreachable',
+    ...later,
+  },
+  { provider: 'mailgun', codes: ['espblock', 'blacklisted'], reason: 'blocked', advice: refusedByServer },
+  { provider: 'mailgun', codes: ['suppress-complaint'], reason: 'blocked', advice: onSuppressionList },
+  unsubscribedAt('mailgun', 'suppress-unsubscribe'),
+  { provider: 'mailgun', codes: ['rejected'], reason: 'invalid_request' },
+  // https://docs.aws.amazon.com/ses/latest/dg/notification-contents.html#bounce-types
+  {
+    provider: 'ses',
+    codes: ['Permanent.General', 'Permanent.NoEmail', 'Permanent.Undetermined'],
+    reason: 'invalid_address',
+    advice: noMailbox,
+  },
+  {
+    provider: 'ses',
+    codes: ['Permanent.Suppressed', 'Permanent.OnAccountSuppressionList'],
+    reason: 'blocked',
+    advice: onSuppressionList,
+  },
+  unsubscribedAt('ses', 'Permanent.UnsubscribedRecipient'),
+  {
+    provider: 'ses',
+    codes: [
+      'Transient.General',
+      'Transient.MailboxFull',
+      'Transient.CustomTimeoutExceeded',
+      'Undetermined.Undetermined',
+    ],
+    reason: 'unreachable',
+    ...later,
+  },
+  {
+    provider: 'ses',
+    codes: ['Transient.MessageTooLarge', 'Transient.AttachmentRejected', 'RenderingFailure'],
+    reason: 'invalid_request',
+  },
+  {
+    provider: 'ses',
+    codes: ['Transient.ContentRejected', 'Reject'],
+    reason: 'filtered',
+    advice: takenForSpam,
+  },
+  // https://resend.com/docs/dashboard/emails/email-bounces
+  {
+    provider: 'resend',
+    codes: ['Permanent', 'Permanent.General', 'Permanent.NoEmail'],
+    reason: 'invalid_address',
+    advice: noMailbox,
+  },
+  {
+    provider: 'resend',
+    codes: ['suppressed', 'Permanent.Suppressed', 'Permanent.OnAccountSuppressionList'],
+    reason: 'blocked',
+    advice: onSuppressionList,
+  },
+  {
+    provider: 'resend',
+    codes: [
+      'Transient',
+      'Transient.General',
+      'Transient.MailboxFull',
+      'Undetermined',
+      'Undetermined.Undetermined',
+    ],
+    reason: 'unreachable',
+    ...later,
+  },
+  {
+    provider: 'resend',
+    codes: ['Transient.MessageTooLarge', 'Transient.AttachmentRejected'],
+    reason: 'invalid_request',
+  },
+  { provider: 'resend', codes: ['Transient.ContentRejected'], reason: 'filtered', advice: takenForSpam },
+  { provider: 'resend', codes: ['reached_daily_quota'], reason: 'account_config' },
   { provider: 'sendgrid', codes: ['400', '406', '413', '415'], reason: 'invalid_request' },
   { provider: 'sendgrid', codes: ['401', '403', '404', '405'], reason: 'account_config' },
   { provider: 'sendgrid', codes: ['429'], reason: 'rate_limited' },

@@ -66,7 +66,7 @@ function presentable(page: RawBuilder<unknown>, order: RawBuilder<unknown>) {
           where a.business_id = c.business_id and a.kind = c.shared_kind and a.address = c.shared_address and not p.provisional
           order by p.client_id <> c.client_id, p.last_seen_at desc nulls last, p.client_id limit 20
         ) w) end as candidates,
-      m.message_id as last_message_id, left(m.content, 140) as last_preview, m.channel as last_channel,
+      m.message_id as last_message_id, left(coalesce(m.reply_text, m.content), 140) as last_preview, m.channel as last_channel,
       m.direction as last_direction, m.status as last_status, m.occurred_at as last_at
     from c
     join clients cl on cl.business_id = c.business_id and cl.client_id = c.client_id

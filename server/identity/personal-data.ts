@@ -68,7 +68,9 @@ export const personalData: Record<string, { erased: readonly string[]; kept: rea
       'bcc',
       'reply_to',
       'attachments',
+      'reply_text',
       'mail_id',
+      'sender_authentication',
     ],
     kept: [
       'business_id',
@@ -156,6 +158,7 @@ export const personalData: Record<string, { erased: readonly string[]; kept: rea
       'kind',
       'business_id',
       'provider_message_id',
+      'event_key',
       'state',
       'received_at',
       'settled_at',
@@ -210,4 +213,5 @@ export const impersonalTables: readonly string[] = [
   'simulator_tries',
   'staff_locations',
   'staffs',
+  'webhook_tokens',
 ];

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { receiveMail } from '../channels/index.ts';
+import { type Attachment, receiveMail, type SenderAuthentication } from '../channels/index.ts';
 import type { Clock } from '../core/clock.ts';
 import { type Db, inTransaction, type MessageStatus, type Tx } from '../core/db/index.ts';
 import { Fault } from '../core/fault.ts';
@@ -12,6 +12,7 @@ import { storable } from '../core/storable.ts';
 import type { Written } from './draft.ts';
 import { type Fact, noteFact } from './note-fact.ts';
 import { applyReports } from './report.ts';
+import { clientAnswered } from './thread-of-mail.ts';
 import { writeTimeline } from './timeline.ts';
 import { writeMessages } from './write-messages.ts';
 
@@ -23,6 +24,8 @@ export type CarrierEvent = {
   raw: Record<string, unknown>;
   /** The receipt that it was read from. */
   receiptId?: string;
+  /** The carrier's own id of the event, unique for the business and carrier: told again, it is nothing new. */
+  eventKey?: string;
 } & (
   | {
       kind: 'status';
@@ -45,6 +48,8 @@ export type CarrierEvent = {
       subject: string | null;
       /** A mail's, as it came. */
       html?: string | null;
+      /** What else a mail brings. Its files' bytes go beside the event: they stay in the receipt. */
+      mail?: InboundMail;
       /** A machine wrote it. */
       autoReply?: boolean;
       mediaUrls: string[];
@@ -58,8 +63,27 @@ export type CarrierEvent = {
       providerMessageId: string;
       fact: Fact;
       occurredAt: string | null;
+      /** Who did it, where that is not the message's client. */
+      address?: string;
+      byMachine?: boolean;
     }
 );
+
+/** A mail that somebody sent us, beside its words. */
+export interface InboundMail {
+  /** Its Message-ID without brackets. */
+  mailId: string | null;
+  cc: string[];
+  replyTo: string | null;
+  /** The Message-IDs that it answers, the nearest first. */
+  references: string[];
+  /** The conversation of the reply address that it was sent to. */
+  conversationId: string | null;
+  authentication: SenderAuthentication | null;
+  files: number;
+  /** Beyond what is kept of one mail. */
+  filesLeftOut: number;
+}
 
 export type Applied =
   | { state: 'applied'; written: Written | null }
@@ -68,8 +92,12 @@ export type Applied =
 
 /** Where every carrier's callbacks come in, once their sender is believed. */
 export interface CarrierEvents {
-  /** Keeps the event as it came, then applies it. What is kept is never lost: see {@link resume}. */
-  receive(event: CarrierEvent): Promise<Applied>;
+  /**
+   * Keeps the event as it came, then applies it. What is kept is never lost: see {@link resume}.
+   *
+   * @param files of an inbound mail; the receipt that it names has them, and goes on with it after a crash
+   */
+  receive(event: CarrierEvent, files?: readonly Attachment[]): Promise<Applied>;
   /** Applies what was kept but, for a crash, not applied; and what was parked, if its message is there now. */
   resume(): Promise<number>;
 }
@@ -84,7 +112,11 @@ export function createCarrierEvents(options: {
   const { db, queue, clock, log, secrets } = options;
   const now = () => new Date(clock.now());
 
-  async function apply(carrierEventId: string, event: CarrierEvent): Promise<Applied> {
+  async function apply(
+    carrierEventId: string,
+    event: CarrierEvent,
+    files: readonly Attachment[] = [],
+  ): Promise<Applied> {
     const applied = await inTransaction(db, async (tx) => {
       const row = await tx
         .selectFrom('carrier_events')
@@ -93,7 +125,7 @@ export function createCarrierEvents(options: {
         .forUpdate()
         .executeTakeFirst();
       if (row?.state === 'applied') return { state: 'applied' as const, written: null };
-      const result = await applyEvent(tx, now(), queue, secrets, event);
+      const result = await applyEvent(tx, now(), queue, secrets, event, files);
       await tx
         .updateTable('carrier_events')
         .set({
@@ -136,11 +168,11 @@ export function createCarrierEvents(options: {
   }
 
   return {
-    async receive(told) {
+    async receive(told, files) {
       // A carrier that is answered 500 for a NUL sends it for ever, and then never again.
       const event = storable(told);
       const carrierEventId = newId();
-      await db
+      const kept = await db
         .insertInto('carrier_events')
         .values({
           carrier_event_id: carrierEventId,
@@ -149,12 +181,21 @@ export function createCarrierEvents(options: {
           business_id: event.businessId,
           provider_message_id: event.providerMessageId,
           payload: JSON.stringify(event),
+          event_key: event.eventKey ?? null,
           receipt_id: event.receiptId ?? null,
           state: 'kept',
           received_at: now(),
         })
-        .execute();
-      return apply(carrierEventId, event);
+        .onConflict((conflict) =>
+          conflict
+            .columns(['business_id', 'provider', 'event_key'])
+            .where('event_key', 'is not', null)
+            // Only touched, so that the one that is there comes back.
+            .doUpdateSet((eb) => ({ tries: eb.ref('carrier_events.tries') })),
+        )
+        .returning('carrier_event_id')
+        .executeTakeFirstOrThrow();
+      return apply(kept.carrier_event_id, event, files);
     },
 
     async resume() {
@@ -162,7 +203,7 @@ export function createCarrierEvents(options: {
       const { rows } = await sql<{ carrier_event_id: string; payload: CarrierEvent }>`
         with left_behind as (
           select carrier_event_id, payload, tries, received_at from carrier_events
-          where state = 'kept' and received_at < ${before}
+          where state = 'kept' and received_at < ${before} and coalesce((payload -> 'mail' ->> 'files')::int, 0) = 0
           union all
           -- Looked up one by one: as an \`exists\` it would read every attempt there is into a hash.
           select e.carrier_event_id, e.payload, e.tries, e.received_at from carrier_events e
@@ -193,10 +234,12 @@ async function applyEvent(
   queue: JobQueue,
   secrets: Secrets,
   event: CarrierEvent,
+  files: readonly Attachment[],
 ): Promise<Applied> {
   const by: Origin = { actor: { type: 'carrier', id: event.provider }, origin: { provider: event.provider } };
   if (event.kind === 'inbound') {
-    const mail = event.channel === 'email' ? mailOf(event) : null;
+    const mail = event.channel === 'email' ? mailOf(event, files) : null;
+    const answered = event.mail ? await clientAnswered(tx, secrets, event.businessId, event.mail) : null;
     const [written] = await writeMessages(
       tx,
       now,
@@ -207,14 +250,16 @@ async function applyEvent(
           act: 'receive',
           channel: event.channel,
           direction: 'inbound',
+          ...(answered !== null && { clientId: answered, fromGuest: true }),
           clientAddress: event.from,
-          ownAddress: event.to,
+          // A reply address is nobody's sender: the answer comes to the one that is usual.
+          ownAddress: event.to === '' ? undefined : event.to,
           content: mail?.content ?? event.content,
           subject: (mail ? mail.subject : event.subject) ?? undefined,
           mail: mail?.mail,
           autoReply: event.autoReply,
           mediaUrls: event.mediaUrls,
-          metadata: {},
+          metadata: event.mail?.filesLeftOut ? { files_left_out: event.mail.filesLeftOut } : {},
           provider: event.provider,
           providerMessageId: event.providerMessageId,
           occurredAt: event.occurredAt ? new Date(event.occurredAt) : now,
@@ -257,8 +302,12 @@ async function applyEvent(
   return { state: 'applied', written: null };
 }
 
-function mailOf(event: CarrierEvent & { kind: 'inbound' }) {
-  return receiveMail({ subject: event.subject, text: event.content, html: event.html ?? null });
+function mailOf(event: CarrierEvent & { kind: 'inbound' }, files: readonly Attachment[]) {
+  const read = receiveMail({ subject: event.subject, text: event.content, html: event.html ?? null });
+  if (!event.mail) return read;
+  const { cc, replyTo, mailId, authentication } = event.mail;
+  const received = { ...read.mail.received!, mailId, authentication };
+  return { ...read, mail: { ...read.mail, cc, replyTo, attachments: [...files], received } };
 }
 
 /** The message of a callback: named by our id, or known by the carrier's. Both within the business. */
@@ -267,13 +316,15 @@ async function findMessage(
   event: CarrierEvent & { kind: 'status' | 'fact' },
 ): Promise<{ messageId: string; attemptNo: number | null } | null> {
   const { rows } = await sql<{ message_id: string; attempt_no: number | null }>`
+    select m.message_id, (select a.attempt_no from attempts a where a.business_id = m.business_id and a.message_id = m.message_id
+        and a.provider = ${event.provider} and a.provider_message_id = ${event.providerMessageId}) as attempt_no
+    from messages m where m.business_id = ${event.businessId} and m.message_id = ${event.messageId}::uuid
+    union all
     select message_id, attempt_no from attempts
     where provider = ${event.provider} and provider_message_id = ${event.providerMessageId} and business_id = ${event.businessId}
     union all
     select message_id, null from messages where business_id = ${event.businessId} and provider = ${event.provider}
       and provider_message_id = ${event.providerMessageId}
-    union all
-    select message_id, null from messages where business_id = ${event.businessId} and message_id = ${event.messageId}::uuid
     limit 1`.execute(tx);
   return rows[0] ? { messageId: rows[0].message_id, attemptNo: rows[0].attempt_no } : null;
 }
@@ -291,7 +342,7 @@ async function settleByCallback(
   if (about.attemptNo !== null) return false;
   const { rows } = await sql<{ attempt_no: number }>`
     update attempts a set state = 'accepted', provider_message_id = ${event.providerMessageId}, settled_at = ${now}
-    where a.business_id = ${event.businessId} and a.message_id = ${about.messageId}::uuid and a.provider = ${event.provider}
+    where a.business_id = ${event.businessId} and a.message_id = ${about.messageId}::uuid and (a.provider = ${event.provider} or ${event.messageId}::uuid is not null)
       and a.state in ('claimed', 'unknown') and a.provider_message_id is null
       and a.attempt_no = (select attempts from messages m where m.business_id = a.business_id and m.message_id = a.message_id)
     returning a.attempt_no`.execute(tx);

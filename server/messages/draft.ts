@@ -16,6 +16,8 @@ export interface Draft {
   clientId?: number;
   /** The client's address, as the caller wrote it. */
   clientAddress?: string;
+  /** Whoever answers in a thread may be anybody: the address is kept with the message, and not taken for the client's. */
+  fromGuest?: boolean;
   /** What the caller named it by, where that is not what `act` says: faults name this field. */
   clientField?: 'from' | 'to';
   /** The business's own address: chosen when left out on a queued message. */

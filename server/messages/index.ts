@@ -1,5 +1,10 @@
 export { addNote } from './add-note.ts';
-export { type CarrierEvent, type CarrierEvents, createCarrierEvents } from './carrier-events.ts';
+export {
+  type CarrierEvent,
+  type CarrierEvents,
+  createCarrierEvents,
+  type InboundMail,
+} from './carrier-events.ts';
 export { deliveryJobs } from './deliver.ts';
 export type { Draft, Written } from './draft.ts';
 export { emailRoutes } from './email-routes.ts';

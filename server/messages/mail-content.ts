@@ -4,6 +4,7 @@ import {
   mailIdOf,
   type OutgoingMail,
   type OutgoingMessage,
+  type ReceivedMail,
   replyAddress,
   type ThreadMail,
   threadOf,
@@ -28,8 +29,18 @@ export function mailColumns(mail: MailContent | undefined) {
         filename: file.filename,
         content_type: file.contentType,
         size: file.size,
+        ...(file.contentId !== undefined && { content_id: file.contentId }),
       })),
     ),
+    ...receivedColumns(mail?.received),
+  };
+}
+
+function receivedColumns(received: ReceivedMail | undefined) {
+  return {
+    mail_id: received?.mailId ?? null,
+    reply_text: received?.replyText ?? null,
+    sender_authentication: received?.authentication ? JSON.stringify(received.authentication) : null,
   };
 }
 

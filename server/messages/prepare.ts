@@ -181,7 +181,7 @@ async function findClients(tx: Tx, works: Work[], now: Date): Promise<void> {
       businessId: draft.businessId,
       clientId: draft.clientId,
       kind: addressKindOf(draft.channel),
-      address: clientAddress,
+      address: draft.fromGuest ? undefined : clientAddress,
       locationId: draft.locationId ?? null,
     })),
   );
@@ -197,7 +197,7 @@ async function findClients(tx: Tx, works: Work[], now: Date): Promise<void> {
     } else {
       work.clientId = client.clientId;
       work.clientCreated = client.created;
-      work.clientAddress = client.address ?? undefined;
+      if (!work.draft.fromGuest) work.clientAddress = client.address ?? undefined;
       work.shared = work.draft.direction === 'inbound' ? client.shared : null;
     }
   }

@@ -61,7 +61,8 @@ export function createReceipts(options: {
     try {
       return await source.verify(webhook);
     } catch (error) {
-      if (faultOfDatabaseError(error)) throw error;
+      // What we cannot judge now for a trouble of ours, the carrier sends again.
+      if (faultOfDatabaseError(error) || (error instanceof Fault && error.status >= 500)) throw error;
       log.error({ err: error, source: source.name }, 'a webhook could not be judged');
       const why = error instanceof Error ? error.message : String(error);
       return { kind: 'doubted', reason: `It could not be judged: ${why}`, businessId: null };

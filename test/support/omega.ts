@@ -1,3 +1,4 @@
+import type { Agent } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { TestClock } from 'pg-boss';
 import { allScopes, createKey } from '../../server/access/index.ts';
@@ -27,6 +28,8 @@ export interface Client {
 /** A whole Omega on a port of its own, for one test file. */
 export interface RunningOmega {
   omega: Omega;
+  /** Where it takes mail in by SMTP. */
+  smtpPort: number | null;
   /** With the base path: `http://127.0.0.1:port/omega`. */
   url: string;
   platformKey: string;
@@ -59,6 +62,10 @@ export interface StartOptions {
   publicUrl?: string;
   /** Where its log goes, for tests that look into it. */
   log?: Log;
+  /** For requests to Amazon. */
+  amazonAgent?: Agent;
+  /** Takes mail in by SMTP on loopback: see `smtpPort`. */
+  smtp?: { tls?: { cert: string; key: string } };
   /** The system's time in place of the test's own: for more than one process on a database. */
   realTime?: boolean;
 }
@@ -82,9 +89,12 @@ export async function startOmega(options: StartOptions = {}): Promise<RunningOme
     checkAnswers: true,
     carrierDeadlineMs: options.carrierDeadlineMs ?? 250,
     leaseS: options.leaseS,
+    amazonAgent: options.amazonAgent,
+    ...(options.smtp && { smtp: { host: '127.0.0.1', port: 0, ...options.smtp } }),
     ...(!options.realTime && { clock, queueClock: clock }),
   });
   await omega.http!.listen({ port: 0, host: '127.0.0.1' });
+  const smtpPort = (await omega.smtp?.listen()) ?? null;
   const url = `http://127.0.0.1:${(omega.http!.server.address() as AddressInfo).port}/omega`;
   const { key: platformKey } = await createKey(omega.database.db, {
     businessId: null,
@@ -96,6 +106,7 @@ export async function startOmega(options: StartOptions = {}): Promise<RunningOme
   const platform = as(platformKey);
   return {
     omega,
+    smtpPort,
     url,
     platformKey,
     clock,

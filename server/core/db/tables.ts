@@ -171,8 +171,21 @@ export interface Tables {
     bcc: JsonOrDefault<string[]>;
     reply_to: string | null;
     attachments: JsonOrDefault<
-      { attachment_id: string; filename: string; content_type: string; size: number }[]
+      {
+        attachment_id: string;
+        filename: string;
+        content_type: string;
+        size: number;
+        content_id?: string;
+      }[]
     >;
+    reply_text: string | null;
+    sender_authentication: JsonOrNull<{
+      spf: string | null;
+      dkim: string | null;
+      dmarc: string | null;
+      by: string | null;
+    }>;
     auto_reply: Generated<boolean>;
     opened_at: Date | null;
     clicked_at: Date | null;
@@ -247,6 +260,7 @@ export interface Tables {
     kind: string;
     business_id: number | null;
     provider_message_id: string | null;
+    event_key: string | null;
     payload: Json<Record<string, unknown>>;
     state: 'kept' | 'applied' | 'parked' | 'refused';
     tries: Generated<number>;
@@ -254,6 +268,12 @@ export interface Tables {
     receipt_id: string | null;
     received_at: Date;
     settled_at: Date | null;
+  };
+  webhook_tokens: {
+    provider: string;
+    token_hash: string;
+    digest: string;
+    received_at: Date;
   };
   webhook_receipts: {
     receipt_id: string;
