@@ -19,7 +19,7 @@ import type { Log } from './core/log.ts';
 import { createJobQueue, type JobQueue } from './core/queue/index.ts';
 import { createSecrets, type Secrets } from './core/secrets.ts';
 import { createMailCarriers, createSmtpListener, type SmtpListener, type SmtpOptions } from './mail/index.ts';
-import { carrierDeadlineMs, createCarrierEvents, createIntake } from './messages/index.ts';
+import { createCarrierEvents, createIntake } from './messages/index.ts';
 import { createReceipts } from './receipts/index.ts';
 import { secretFits, WrongSecret } from './secret-fits.ts';
 import { createSimulator } from './simulator/index.ts';
@@ -110,13 +110,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
     // Before any job runs: a worker that cannot open a carrier's credentials would fail every message.
     if (!(await secretFits(db, secrets))) throw new WrongSecret();
     const apiUrl = options.publicUrl + options.basePath;
-    const mail = createMailCarriers({
-      clock,
-      secrets,
-      apiUrl,
-      // Before the worker gives up: only the carrier knows whether the mail was on its way already.
-      deadlineMs: Math.floor((options.carrierDeadlineMs ?? carrierDeadlineMs) * 0.9),
-    });
+    const mail = createMailCarriers({ clock, secrets, apiUrl });
     // Its connections end after the jobs that use them.
     closers.push(async () => mail.close());
     const queue = createJobQueue(database, {

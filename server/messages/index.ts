@@ -14,7 +14,7 @@ export { forgetFiles } from './mail-content.ts';
 export { messageActRoutes } from './message-routes.ts';
 export { presentMessage } from './present.ts';
 export type { MessageRow } from './queries.ts';
-export { carrierDeadlineMs, sendMessageQueue, settleAttemptQueue } from './queues.ts';
+export { sendMessageQueue, settleAttemptQueue } from './queues.ts';
 export { applyReports } from './report.ts';
 export { messageRoutes } from './routes.ts';
 export { searchMessages } from './search-messages.ts';

@@ -64,9 +64,10 @@ async function behind(
   return { client, seen, close: () => server.close() };
 }
 
-it('has a method for every operation of the contract', () => {
+it('has a method for every operation of the contract that is not posted by carriers', () => {
   const methods = sdk as unknown as Record<string, unknown>;
-  for (const id of Object.keys(contract)) expect(typeof methods[id], id).toBe('function');
+  for (const [id, row] of Object.entries(contract))
+    if (!('webhook' in row)) expect(typeof methods[id], id).toBe('function');
 });
 
 describe('a call', () => {

@@ -4,7 +4,7 @@ import { TestClock } from 'pg-boss';
 import { allScopes, createKey } from '../../server/access/index.ts';
 import type { DatabaseTarget } from '../../server/core/db/index.ts';
 import { defaultLimits, type Limits } from '../../server/core/http/index.ts';
-import { createLog } from '../../server/core/log.ts';
+import { createLog, type Log } from '../../server/core/log.ts';
 import { createSecrets } from '../../server/core/secrets.ts';
 import { createOmega, type Omega } from '../../server/omega.ts';
 import type { OnboardingPlan } from './lotus.ts';
@@ -60,6 +60,8 @@ export interface StartOptions {
   simulator?: boolean;
   /** Where carriers and browsers reach it; `http://127.0.0.1` unless told. */
   publicUrl?: string;
+  /** Where its log goes, for tests that look into it. */
+  log?: Log;
   /** For requests to Amazon. */
   amazonAgent?: Agent;
   /** Takes mail in by SMTP on loopback: see `smtpPort`. */
@@ -77,7 +79,7 @@ export async function startOmega(options: StartOptions = {}): Promise<RunningOme
   const omega = await createOmega({
     database: options.database ?? { kind: 'memory' },
     secret: testSecret,
-    log: createLog({ level: process.env.TEST_LOG_LEVEL ?? 'fatal', pretty: false }),
+    log: options.log ?? createLog({ level: process.env.TEST_LOG_LEVEL ?? 'fatal', pretty: false }),
     server: true,
     worker: options.worker ?? true,
     simulator: options.simulator ?? true,

@@ -8,8 +8,6 @@ import { type Secrets, sameText } from '../../core/secrets.ts';
 /** The metadata that goes with a mail to a provider, and that its events bring back: our ids, and nothing of a person. */
 export const metadataNames = { messageId: 'omega_message_id', businessId: 'omega_business_id' } as const;
 
-const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
-
 /**
  * The mail's `Message-ID` (RFC 5322, 3.6.4) without its angle brackets: `uuid.signature@domain`. Every attempt
  * of a message bears the same, so that a mailbox that got it twice may show it once.
@@ -24,9 +22,10 @@ export function mailIdOf(messageId: string, fromAddress: string, secrets: Pick<S
 /** The message that a Message-ID names, if it is one of ours; null for anybody else's. Brackets may be there or not. */
 export function readMailId(mailId: string, secrets: Pick<Secrets, 'isSigned'>): { messageId: string } | null {
   const [, messageId = '', signature = ''] =
-    /^\s*<?([0-9a-fA-F-]{36})\.([A-Za-z0-9_-]{22})@[^\s<>@]{1,255}>?\s*$/.exec(mailId) ?? [];
-  const id = messageId.toLowerCase();
-  return uuid.test(id) && secrets.isSigned('mail id', id, signature) ? { messageId: id } : null;
+    /^\s*<?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([A-Za-z0-9_-]{22})@[^\s<>@]{1,255}>?\s*$/.exec(
+      mailId,
+    ) ?? [];
+  return secrets.isSigned('mail id', messageId, signature) ? { messageId } : null;
 }
 
 /**

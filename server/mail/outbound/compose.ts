@@ -55,8 +55,14 @@ export function composeMail({
     date,
     text: message.content,
     html: mail.html ?? undefined,
-    attachments: files.map((file) => ({ ...file, contentDisposition: 'attachment' as const })),
-    headers: Object.entries(headers).map(([key, value]) => ({ key, value })),
+    // Base64 keeps every byte; as text the ends of its lines would be made equal.
+    attachments: files.map((file) => ({
+      ...file,
+      contentDisposition: 'attachment' as const,
+      contentTransferEncoding: 'base64' as const,
+    })),
+    // As they are: nodemailer would fold or encode a long one, and no program reads JSON or a URL in pieces.
+    headers: Object.entries(headers).map(([key, value]) => ({ key, value: { prepared: true, value } })),
     // What comes back of it names it, and brings its headers along and not its words (RFC 3461).
     dsn: { envid: mail.mailId, ret: 'HDRS' },
     disableFileAccess: true,

@@ -51,8 +51,9 @@ export async function callSendGrid(
       signal,
     });
     const { status, headers } = response;
-    // The status is the answer. What is said beside it may be cut, late or endless.
-    const text = await textOf(response).catch(() => '');
+    // The status is the answer. What is said beside it may be cut, late or endless; beside a 202 it is nothing.
+    if (status === 202) void response.body?.cancel().catch(() => {});
+    const text = status === 202 ? '' : await textOf(response).catch(() => '');
     return { kind: 'answer', status, headers, text, json: jsonOf(text) };
   } catch (error) {
     const cause = (error as { cause?: { code?: string; message?: string } }).cause;
