@@ -16,8 +16,6 @@ export interface CarrierParts {
   apiUrl: string;
   /** Whether the carrier that needs no account is on. */
   simulator: boolean;
-  /** Milliseconds that a carrier may take for one message, in all. */
-  deadlineMs: number;
 }
 
 /** Every carrier that this process can speak with, by its name, and how to end their connections. */

@@ -19,7 +19,7 @@ import type { Log } from './core/log.ts';
 import { createJobQueue, type JobQueue } from './core/queue/index.ts';
 import { createSecrets, type Secrets } from './core/secrets.ts';
 import { createSmtpListener, type SmtpListener, type SmtpOptions } from './mail/index.ts';
-import { carrierDeadlineMs, createCarrierEvents, createIntake } from './messages/index.ts';
+import { createCarrierEvents, createIntake } from './messages/index.ts';
 import { createReceipts } from './receipts/index.ts';
 import { secretFits, WrongSecret } from './secret-fits.ts';
 import { allJobs, allQueues } from './worker.ts';
@@ -124,8 +124,6 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
       secrets,
       apiUrl,
       simulator: options.simulator,
-      // Before the worker gives up: only the carrier knows whether the message was on its way already.
-      deadlineMs: Math.floor((options.carrierDeadlineMs ?? carrierDeadlineMs) * 0.9),
     });
     // Their connections end after the jobs that use them.
     closers.push(async () => closeCarriers());

@@ -240,7 +240,7 @@ const unsubscribedAt = (provider: string, code: string): ProviderRow => ({
 
 /**
  * A mail server that says "later" often means minutes (it greylists who is new to it), and at worst some hours:
- * RFC 5321, 4.5.4.1. Eight attempts reach over half a day.
+ * RFC 5321, 4.5.4.1. Eight attempts reach over seven hours, half a day at most.
  */
 const mailSoon: RetryPolicy = { maxAttempts: 8, firstDelayS: 300, maxDelayS: 14_400 };
 

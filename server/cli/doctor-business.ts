@@ -6,7 +6,6 @@ import type { Database } from '../core/db/index.ts';
 import { createLog } from '../core/log.ts';
 import { createJobQueue } from '../core/queue/index.ts';
 import type { Secrets } from '../core/secrets.ts';
-import { carrierDeadlineMs } from '../messages/index.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
 /** Asks a business's carriers what its onboarding asked: the account, each sender, what calls back. */
@@ -29,7 +28,6 @@ export async function checkBusiness(
     secrets,
     apiUrl,
     simulator: config.simulator,
-    deadlineMs: carrierDeadlineMs,
   });
   const checks = await askCarriers({ db, secrets, carriers, apiUrl }, businessId, 'check').finally(close);
   if (checks.length === 0) return [await withoutSenders(database, businessId)];

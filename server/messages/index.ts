@@ -21,7 +21,6 @@ export { pausedAccountJobs } from './paused-accounts.ts';
 export { presentMessage } from './present.ts';
 export type { MessageRow } from './queries.ts';
 export {
-  carrierDeadlineMs,
   fetchMediaQueue,
   resumeAccountQueue,
   sendMessageQueue,

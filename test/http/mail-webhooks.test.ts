@@ -1,3 +1,5 @@
+import { EventWebhook } from '@sendgrid/eventwebhook';
+import SnsValidator from 'sns-payload-validator';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   type Amazon,
@@ -199,6 +201,20 @@ test('what is signed and no JSON is kept as it is', async () => {
   const [receipt] = await receipts('state=unreadable');
   const { body } = await omega.platform.get(`/webhook-receipts/${receipt.receipt_id}`);
   expect(body).toMatchObject({ body: null, body_base64: '//4Aew==' });
+});
+
+test('what these tests sign is what the providers sign, by the word of libraries that are not ours', async () => {
+  const mail = await sentMail();
+  const { headers, body } = schemes.sendgrid!.delivered(mail, lotus);
+  const library = new EventWebhook();
+  const key = library.convertPublicKeyToECDSA(lotus.providers.sendgrid!.webhook_public_key!);
+  const [signature, timestamp] = schemes.sendgrid!.proof.map((name) => headers[name]!);
+  expect(library.verifySignature(key, body, signature!, timestamp!)).toBe(true);
+  for (const version of ['1', '2'] as const) {
+    const sns = lotus.sns({ Type: 'Notification', Message: '{}', Subject: 'Amazon SES' }, version);
+    const validator = new SnsValidator({ requestAgent: amazon.agent });
+    await expect(validator.validate(sns.body.toString())).resolves.toBeTruthy();
+  }
 });
 
 test('an unknown provider is 404', async () => {

@@ -22,15 +22,13 @@ interface SendGridAccount {
 }
 
 /** Sends mail through SendGrid's v3 API: https://www.twilio.com/docs/sendgrid/api-reference/mail-send/mail-send */
-export function createSendGridCarrier(
-  options: Pick<MailCarrierOptions, 'secrets' | 'apiUrl' | 'deadlineMs'>,
-): Carrier {
-  const { secrets, apiUrl, deadlineMs } = options;
+export function createSendGridCarrier(options: Pick<MailCarrierOptions, 'secrets' | 'apiUrl'>): Carrier {
+  const { secrets, apiUrl } = options;
 
   async function send(
     message: OutgoingMessage,
     account: CarrierAccount,
-    outer: AbortSignal,
+    signal: AbortSignal,
   ): Promise<SendOutcome> {
     const { mail } = message;
     if (!mail) return refused('invalid_request', 'SendGrid sends mail alone, and this is no mail.');
@@ -41,7 +39,7 @@ export function createSendGridCarrier(
     const answer = await callSendGrid(
       { apiKey: api_key, baseUrl: api_base_url },
       { method: 'POST', path: '/v3/mail/send', body },
-      AbortSignal.any([outer, AbortSignal.timeout(deadlineMs)]),
+      signal,
     );
     return outcomeOf(answer, mail.mailId);
   }

@@ -27,8 +27,6 @@ export interface MailCarrierOptions {
   secrets: Secrets;
   /** Where readers reach the API: the public URL with the base path. */
   apiUrl: string;
-  /** Milliseconds for all of a send. Under the worker's own, so that what was never handed over is told from what may have been. */
-  deadlineMs: number;
   domains: DomainLookup;
 }
 
@@ -47,6 +45,8 @@ interface Pool {
 
 /** An account's connections are closed when it has had nothing to send for so long: servers count them. */
 const idleMs = 30_000;
+/** For a connection to be there, of the caller's own deadline. */
+const connectMs = 10_000;
 /** Many providers take no more at a time from one account (SES in its sandbox: one message a second). */
 const mostConnections = 5;
 
@@ -55,7 +55,7 @@ export function createSmtpCarrier(
   provider: SmtpProvider,
   options: MailCarrierOptions,
 ): Carrier & { close(): void } {
-  const { clock, secrets, apiUrl, deadlineMs } = options;
+  const { clock, secrets, apiUrl } = options;
   const pools = new Map<string, Pool>();
 
   function poolOf(businessId: number, url: string, server: SmtpServer): Pool['transport'] {
@@ -66,19 +66,19 @@ export function createSmtpCarrier(
       open.idle.refresh();
       return open.transport;
     }
-    const transport = openPool(server, deadlineMs);
+    const transport = openPool(server);
     const close = () => {
       pools.delete(key);
       transport.close();
     };
-    pools.set(key, { transport, idle: setTimeout(close, idleMs + deadlineMs).unref() });
+    pools.set(key, { transport, idle: setTimeout(close, idleMs + connectMs).unref() });
     return transport;
   }
 
   async function send(
     message: OutgoingMessage,
     account: CarrierAccount,
-    outer: AbortSignal,
+    signal: AbortSignal,
   ): Promise<SendOutcome> {
     const { mail } = message;
     if (!mail) return refused('invalid_request', `${provider} sends mail alone, and this is no mail.`);
@@ -86,7 +86,6 @@ export function createSmtpCarrier(
     const { url, bounce_domain, headers } = account as unknown as SmtpAccount;
     const server = readSmtpUrl(url);
     if ('problem' in server) return refused('account_config', `providers.smtp.url ${server.problem}`);
-    const signal = AbortSignal.any([outer, AbortSignal.timeout(deadlineMs)]);
     const handedOver: { bytes?: Readable } = {};
     const conversation = { businessId: message.businessId, conversationId: mail.conversationId };
     const composed = composeMail({
@@ -160,9 +159,9 @@ function namesOf(provider: SmtpProvider, mailId: string, info: SMTPSentMessageIn
   };
 }
 
-function openPool(server: SmtpServer, deadlineMs: number) {
+function openPool(server: SmtpServer) {
   const transport = createTransport({
-    ...connectionOf(server, deadlineMs),
+    ...connectionOf(server),
     pool: true,
     maxConnections: mostConnections,
     idleTimeout: idleMs,
@@ -183,7 +182,7 @@ function openPool(server: SmtpServer, deadlineMs: number) {
   return transport;
 }
 
-function connectionOf(server: SmtpServer, deadlineMs: number) {
+function connectionOf(server: SmtpServer) {
   return {
     host: server.host,
     port: server.port,
@@ -192,10 +191,10 @@ function connectionOf(server: SmtpServer, deadlineMs: number) {
     ignoreTLS: server.tls === 'off',
     tls: { rejectUnauthorized: server.verified, minVersion: 'TLSv1.2' as const },
     ...(server.user !== null && { auth: { user: server.user, pass: server.password ?? '' } }),
-    connectionTimeout: deadlineMs,
-    greetingTimeout: deadlineMs,
-    dnsTimeout: deadlineMs,
-    socketTimeout: idleMs + deadlineMs,
+    connectionTimeout: connectMs,
+    greetingTimeout: connectMs,
+    dnsTimeout: connectMs,
+    socketTimeout: 2 * idleMs,
     socketCloseTimeout: 1_000,
     maxResponseSize: 64 * 1024,
     // Its log has addresses, and in debugging the password.
@@ -208,7 +207,7 @@ function connectionOf(server: SmtpServer, deadlineMs: number) {
 /** Logs in and out again; nothing is sent. */
 async function checkServer(server: SmtpServer, signal: AbortSignal): Promise<Problem[]> {
   const where = `${server.host}:${server.port}`;
-  const transport = createTransport(connectionOf(server, 10_000));
+  const transport = createTransport(connectionOf(server));
   const aborted = Promise.withResolvers<never>();
   const onAbort = () => aborted.reject(new Error('no answer in time'));
   signal.addEventListener('abort', onAbort, { once: true });

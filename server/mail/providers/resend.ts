@@ -1,4 +1,4 @@
-import { Webhook } from 'standardwebhooks';
+import { createHmac } from 'node:crypto';
 import { readProviderAccount } from '../../businesses/index.ts';
 import type { Db } from '../../core/db/index.ts';
 import type { RawWebhook } from '../../core/http/index.ts';
@@ -47,13 +47,10 @@ export function resendWebhooks(parts: { db: Db; secrets: Secrets }): MailWebhook
       if (id === '' || signatures.length === 0) return doubt('It has no svix-id or no svix-signature.');
       if (webhook.body.length > mostEventBytes) return doubt('It is larger than any event.');
       if (!isFresh(webhook, timestamp, freshForS)) return doubt('Its timestamp is too old, or none.');
-      const text = utf8(webhook.body);
-      if (text === null) return doubt('It is not UTF-8.');
-      const at = new Date(Number(timestamp) * 1000);
       return believe(parts, 'resend', await businessesNamed(parts, webhook), (account) => {
-        const expected = signatureOf(account.signing_secret, id, at, text);
+        const expected = signatureOf(account.signing_secret, `${id}.${timestamp}.`, webhook.body);
         // Each is compared, so that the time tells nothing.
-        return expected !== null && signatures.filter((one) => sameText(one, expected)).length > 0;
+        return signatures.filter((one) => sameText(one, expected)).length > 0;
       });
     },
 
@@ -100,20 +97,15 @@ function signedIn({ headers }: RawWebhook): Signed {
   };
 }
 
-function signatureOf(secret: string, id: string, at: Date, text: string): string | null {
-  try {
-    return new Webhook(secret).sign(id, at, text);
-  } catch {
-    return null;
-  }
-}
-
-function utf8(body: Buffer): string | null {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body);
-  } catch {
-    return null;
-  }
+/**
+ * https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md, over the bytes as they
+ * came. Natively: anybody can post a megabyte, to be tried with the secrets of every business.
+ */
+function signatureOf(secret: string, before: string, body: Buffer): string {
+  const key = Buffer.from(secret.replace(/^whsec_/, ''), 'base64');
+  // What was pasted wrong must not become a key that anybody has.
+  if (key.length < 16) return '';
+  return `v1,${createHmac('sha256', key).update(before).update(body).digest('base64')}`;
 }
 
 async function businessesNamed(parts: { db: Db; secrets: Secrets }, webhook: RawWebhook): Promise<number[]> {

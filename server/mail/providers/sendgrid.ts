@@ -17,7 +17,7 @@ const signatureHeader = 'x-twilio-email-event-webhook-signature';
 const timestampHeader = 'x-twilio-email-event-webhook-timestamp';
 
 /** SendGrid sends a batch every 30 s or at 768 kB. */
-const mostEventBytes = 4 * 1024 * 1024;
+const mostEventBytes = 1_500_000;
 /** SendGrid tries again for 24 hours, and does not say whether it signs anew. */
 const freshForS = 25 * 3_600;
 
