@@ -18,7 +18,7 @@ const plan = (businessId: number, address: string, account: Record<string, unkno
 
 beforeAll(async () => {
   sendGrid = await startSendGrid();
-  omega = await startOmega({ carrierDeadlineMs: 1_000, publicUrl: 'https://omega.example' });
+  omega = await startOmega({ carrierDeadlineMs: 2_000, publicUrl: 'https://omega.example' });
   lotus = (await omega.business(plan(1001, 'hello@lotus.example'))).api;
 });
 afterAll(async () => {

@@ -13,7 +13,7 @@ let lotus: Client;
 beforeAll(async () => {
   smtp = await startSmtp();
   omega = await startOmega({
-    carrierDeadlineMs: 1_500,
+    carrierDeadlineMs: 3_000,
     log: pino({ level: 'trace' }, { write: (line: string) => logged.push(line) }),
   });
   lotus = await business(1001, [{ address: 'hello@lotus.example', name: 'Lotus „Yoga“, <Zürich> 🧘' }]);

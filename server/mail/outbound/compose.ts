@@ -1,4 +1,5 @@
 import type { SendMailOptions } from 'nodemailer';
+import { encodeWord } from 'nodemailer/lib/mime-funcs';
 import type { OutgoingMail, OutgoingMessage } from '../../channels/index.ts';
 
 /** A mail whose parts are all at hand. */
@@ -44,11 +45,10 @@ export function composeMail({
 }: ReadyMail): SendMailOptions {
   return {
     envelope: { from: envelopeFrom, to: [message.to, ...mail.cc, ...mail.bcc] },
-    from: { name: mail.fromName ?? '', address: message.from },
+    from: { name: plainName(mail.fromName ?? ''), address: message.from },
     to: [mailbox(message.to)],
     cc: mail.cc.map(mailbox),
     replyTo: mail.replyTo === null ? undefined : mailbox(mail.replyTo),
-    subject: message.subject ?? '',
     messageId: `<${mail.mailId}>`,
     inReplyTo: mail.inReplyTo === null ? undefined : `<${mail.inReplyTo}>`,
     references: mail.references.map((mailId) => `<${mailId}>`),
@@ -62,12 +62,27 @@ export function composeMail({
       contentTransferEncoding: 'base64' as const,
     })),
     // As they are: nodemailer would fold or encode a long one, and no program reads JSON or a URL in pieces.
-    headers: Object.entries(headers).map(([key, value]) => ({ key, value: { prepared: true, value } })),
+    headers: [
+      { key: 'Subject', value: subjectOf(message.subject ?? '') },
+      ...Object.entries(headers).map(([key, value]) => ({ key, value: { prepared: true, value } })),
+    ],
     // What comes back of it names it, and brings its headers along and not its words (RFC 3461).
     dsn: { envid: mail.mailId, ret: 'HDRS' },
     disableFileAccess: true,
     disableUrlAccess: true,
   };
 }
+
+/**
+ * Nodemailer lets through what looks like an encoded word (RFC 2047), and readers' programs decode it: line breaks
+ * and further headers can hide in one. Such a subject is encoded as the text that it is.
+ */
+function subjectOf(subject: string) {
+  if (!subject.includes('=?')) return subject;
+  return { prepared: true, foldLines: true, value: encodeWord(subject, 'B', 52) };
+}
+
+/** The same in a name, which is the business's own: a blank more keeps it from being one. */
+const plainName = (name: string) => name.replaceAll('=?', '= ?');
 
 const mailbox = (address: string) => ({ name: '', address });
