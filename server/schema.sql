@@ -72,6 +72,7 @@ CREATE TABLE public.carrier_events (
     settled_at timestamp with time zone,
     receipt_id uuid,
     event_key text,
+    message_id uuid,
     CONSTRAINT carrier_events_state_check CHECK ((state = ANY (ARRAY['kept'::text, 'applied'::text, 'parked'::text, 'refused'::text])))
 );
 
@@ -559,6 +560,8 @@ ALTER TABLE ONLY public.webhook_tokens
 CREATE INDEX api_keys_of_business ON public.api_keys USING btree (business_id);
 
 CREATE INDEX attempts_by_provider_id ON public.attempts USING btree (provider, provider_message_id) WHERE (provider_message_id IS NOT NULL);
+
+CREATE INDEX carrier_events_naming ON public.carrier_events USING btree (business_id, message_id) WHERE (message_id IS NOT NULL);
 
 CREATE INDEX carrier_events_of_message ON public.carrier_events USING btree (business_id, provider_message_id);
 

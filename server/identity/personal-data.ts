@@ -161,6 +161,7 @@ export const personalData: Record<string, { erased: readonly string[]; kept: rea
       'business_id',
       'provider_message_id',
       'event_key',
+      'message_id',
       'state',
       'received_at',
       'settled_at',

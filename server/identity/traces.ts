@@ -77,6 +77,7 @@ export async function eraseTraces(
       select provider_message_id from attempts
       where business_id = ${businessId} and message_id in ${theirs} and provider_message_id is not null)`,
   );
+  await eraseCarrierEvents(tx, now, businessId, sql`message_id in ${theirs}`);
   // What was never applied belongs to no message, and is found by who sent it; there is little of it.
   await eraseCarrierEvents(
     tx,

@@ -65,6 +65,7 @@ export async function receiveMail(
 
   const own = await ownSenders(db, businessIds, [from]);
   const { files, leftOut, text, html } = contentsOf(mail);
+  const id = mail.providerMailId ?? keyOf(mail, from);
   let taken = 0;
   for (const { businessId, ownAddress, conversationId } of targets) {
     if (own.some((sender) => sender.business_id === businessId)) continue;
@@ -76,7 +77,8 @@ export async function receiveMail(
         businessId,
         raw: {},
         receiptId,
-        providerMessageId: mail.providerMailId ?? keyOf(mail, from),
+        providerMessageId: id,
+        eventKey: `inbound ${id}`,
         channel: 'email',
         from,
         to: ownAddress,

@@ -187,31 +187,8 @@ export function createCarrierEvents(options: {
     async receive(told, files) {
       // A carrier that is answered 500 for a NUL sends it for ever, and then never again.
       const event = storable(told);
-      const carrierEventId = newId();
-      const kept = await db
-        .insertInto('carrier_events')
-        .values({
-          carrier_event_id: carrierEventId,
-          provider: event.provider,
-          kind: event.kind,
-          business_id: event.businessId,
-          provider_message_id: event.providerMessageId,
-          payload: JSON.stringify(event),
-          event_key: event.eventKey ?? null,
-          receipt_id: event.receiptId ?? null,
-          state: 'kept',
-          received_at: now(),
-        })
-        .onConflict((conflict) =>
-          conflict
-            .columns(['business_id', 'provider', 'event_key'])
-            .where('event_key', 'is not', null)
-            // Only touched, so that the one that is there comes back.
-            .doUpdateSet((eb) => ({ tries: eb.ref('carrier_events.tries') })),
-        )
-        .returning('carrier_event_id')
-        .executeTakeFirstOrThrow();
-      return apply(kept.carrier_event_id, event, files);
+      const carrierEventId = await keep(db, now(), event);
+      return apply(carrierEventId, event, files);
     },
 
     async resume() {
@@ -238,6 +215,56 @@ export function createCarrierEvents(options: {
       return rows.length;
     },
   };
+}
+
+/**
+ * Writes an event down. One that is told again is that of the first time; the receipt that it came with this time
+ * is written down too, so that erasing a client erases every copy of what was told.
+ *
+ * @returns the event to apply
+ */
+async function keep(db: Db, now: Date, event: CarrierEvent): Promise<string> {
+  const row = {
+    carrier_event_id: newId(),
+    provider: event.provider,
+    kind: event.kind,
+    business_id: event.businessId,
+    provider_message_id: event.providerMessageId,
+    message_id: event.kind === 'inbound' ? null : event.messageId,
+    receipt_id: event.receiptId ?? null,
+    received_at: now,
+  };
+  const fresh = await db
+    .insertInto('carrier_events')
+    .values({
+      ...row,
+      payload: JSON.stringify(event),
+      event_key: event.eventKey ?? null,
+      state: 'kept',
+    })
+    .onConflict((conflict) =>
+      conflict
+        .columns(['business_id', 'provider', 'event_key'])
+        .where('event_key', 'is not', null)
+        .doNothing(),
+    )
+    .returning('carrier_event_id')
+    .executeTakeFirst();
+  if (fresh) return fresh.carrier_event_id;
+  if (event.receiptId !== undefined) {
+    await db
+      .insertInto('carrier_events')
+      .values({ ...row, payload: '{}', state: 'applied', note: 'told again', settled_at: now })
+      .execute();
+  }
+  const first = await db
+    .selectFrom('carrier_events')
+    .select('carrier_event_id')
+    .where('business_id', '=', event.businessId)
+    .where('provider', '=', event.provider)
+    .where('event_key', '=', event.eventKey!)
+    .executeTakeFirstOrThrow();
+  return first.carrier_event_id;
 }
 
 /** What is being applied right now must not be taken for left behind. */

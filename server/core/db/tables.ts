@@ -289,6 +289,7 @@ export interface Tables {
     business_id: number | null;
     provider_message_id: string | null;
     event_key: string | null;
+    message_id: string | null;
     payload: Json<Record<string, unknown>>;
     state: 'kept' | 'applied' | 'parked' | 'refused';
     tries: Generated<number>;
