@@ -1,5 +1,5 @@
 import type { CarrierSender, Carriers, Problem } from '../channels/index.ts';
-import type { Db } from '../core/db/index.ts';
+import { type Db, faultOfDatabaseError } from '../core/db/index.ts';
 import type { Secrets } from '../core/secrets.ts';
 import { type Provider, readProviderAccount } from './provider-accounts.ts';
 
@@ -61,6 +61,7 @@ export async function askCarriers(
         ? await carrier.check(account, theirs, signal)
         : ((await carrier.connect?.(account, theirs, apiUrl, signal)) ?? []);
     } catch (error) {
+      if (faultOfDatabaseError(error)) throw error;
       const why = error instanceof Error ? error.message : String(error);
       return [
         {

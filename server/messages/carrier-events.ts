@@ -230,7 +230,7 @@ async function keep(db: Db, now: Date, event: CarrierEvent): Promise<string> {
     kind: event.kind,
     business_id: event.businessId,
     provider_message_id: event.providerMessageId,
-    message_id: event.kind === 'inbound' ? null : event.messageId,
+    message_id: 'messageId' in event ? event.messageId : null,
     receipt_id: event.receiptId ?? null,
     received_at: now,
   };
