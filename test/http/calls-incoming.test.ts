@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { getExpectedTwilioSignature } from 'twilio/lib/webhooks/webhooks.js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createLog } from '../../server/core/log.ts';
 import { createCarrierEvents } from '../../server/messages/index.ts';
@@ -284,6 +285,35 @@ describe('a client calls', () => {
     });
     const { body: none } = await api.get(`/businesses/1001/conversations?client=${encodeURIComponent(from)}`);
     expect(none.data).toEqual([]);
+  });
+
+  test.each([
+    '/voice-calls/twiml',
+    '/voice-calls/dial-result',
+    '/voice-calls/voicemail',
+    '/voice-calls/recording-notice',
+    '/twilio/voice/status',
+    '/twilio/voice/recording',
+  ])('%s believes nothing without a signature, or with that of another path', async (path) => {
+    const call = await ring();
+    const before = await callOf(call.from);
+    const to = `${path}?business_id=1001&call_sid=${call.CallSid}&kind=voicemail`;
+    const form = {
+      ...{ CallSid: call.CallSid, From: call.from, To: downtown, CallStatus: 'completed' },
+      ...{ DialCallStatus: 'completed', DialCallDuration: '60' },
+      ...{
+        RecordingSid: newRecordingSid(),
+        RecordingUrl: 'https://api.twilio.com/x',
+        RecordingDuration: '9',
+      },
+    };
+    const elsewhere = getExpectedTwilioSignature(twilioAccount.auth_token, `${publicUrl}/omega/elsewhere`, {
+      AccountSid: twilioAccount.account_sid,
+      ...form,
+    });
+    for (const signature of ['', 'bm8=', elsewhere])
+      expectProblem(await postAsTwilio(omega, to, form, { signature }), 403, 'invalid_signature');
+    expect(await callOf(call.from)).toEqual(before);
   });
 
   test('a form without a CallSid is kept as unreadable, and the caller hears an apology', async () => {
