@@ -93,7 +93,8 @@ export const reasonRows = [
     reason: 'unreachable',
     retryable: true,
     final: false,
-    advice: 'The phone is off or out of reach. Omega tries once more later; if that fails, call the client.',
+    // What a carrier accepted is not sent again by itself: it may have come after all.
+    advice: 'The phone is off or out of reach. Retry in an hour or so; if that fails, call the client.',
     // A phone that is off stays off for a while, so the second and last attempt waits half an hour or more.
     retry: { maxAttempts: 2, firstDelayS: 1_800, maxDelayS: 3_600 },
   },
@@ -101,7 +102,7 @@ export const reasonRows = [
     reason: 'rate_limited',
     retryable: true,
     final: false,
-    advice: 'The provider takes no more messages at the moment. Omega sends this one later by itself.',
+    advice: 'The provider took no more messages at that moment, for longer than Omega tries. Retry later.',
     retry: untilItPasses,
   },
   {
@@ -157,14 +158,14 @@ export const reasonRows = [
     reason: 'timeout',
     retryable: true,
     final: false,
-    advice: 'The provider could not be reached, and has not got the message. Omega tries again by itself.',
+    advice: 'The provider could not be reached, and has not got the message. Retry once it is back.',
     retry: untilItPasses,
   },
   {
     reason: 'server_error',
     retryable: true,
     final: false,
-    advice: 'The provider has trouble of its own. Omega tries again by itself.',
+    advice: 'The provider had trouble of its own. Retry later; its status page may say more.',
     retry: untilItPasses,
   },
   {
@@ -320,8 +321,7 @@ export const providerRows: readonly ProviderRow[] = [
     provider: 'twilio',
     codes: ['21611', '30001'],
     reason: 'rate_limited',
-    advice:
-      "The sender's queue at the provider is full. Omega sends this later; more senders make it faster.",
+    advice: "The sender's queue at the provider was full. Retry later; more senders make it faster.",
     // That queue holds hours of messages and drains at about one a second on a US number: asking again
     // within seconds only adds to the load.
     retry: { maxAttempts: 12, firstDelayS: 60, maxDelayS: 3_600 },
@@ -330,8 +330,7 @@ export const providerRows: readonly ProviderRow[] = [
     provider: 'twilio',
     codes: ['30023', '30027', '63038'],
     reason: 'rate_limited',
-    advice:
-      "The sender's daily number of texts is used up. Omega sends this later by itself; register for more at Twilio.",
+    advice: "The sender's daily number of texts is used up. Retry tomorrow, and register for more at Twilio.",
     // The count starts anew at midnight: three hours apart, at most a day in all.
     retry: { maxAttempts: 10, firstDelayS: 3_600, maxDelayS: 10_800 },
   },
@@ -344,7 +343,7 @@ export const providerRows: readonly ProviderRow[] = [
     reason: 'unknown',
     retryable: true,
     advice:
-      'The carrier failed without a reason. Omega tries once more by itself; if that fails, call the client.',
+      'The carrier failed without a reason. Retry once, a little later; if that fails, call the client.',
     retry: { maxAttempts: 2, firstDelayS: 300, maxDelayS: 600 },
   },
   {

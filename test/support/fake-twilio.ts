@@ -67,10 +67,13 @@ export interface FakeTwilio {
   close(): Promise<void>;
 }
 
-/** Prism reads a list in a form only where the encoding is written out: this is OpenAPI's default for it. */
-function withListsInForms(openapi: {
-  paths: Record<string, { post?: { requestBody?: { content: Record<string, object> } } }>;
-}): object {
+const spec = join(import.meta.dirname, '..', 'vectors', 'twilio_openapi.json');
+
+/** Twilio's OpenAPI. Prism reads a list in a form only where its encoding is written out: this is the default for it. */
+export function withListsInForms(): object {
+  const openapi = JSON.parse(readFileSync(spec, 'utf8')) as {
+    paths: Record<string, { post?: { requestBody?: { content: Record<string, object> } } }>;
+  };
   for (const { post } of Object.values(openapi.paths)) {
     for (const content of Object.values(post?.requestBody?.content ?? {}))
       Object.assign(content, { encoding: { MediaUrl: { style: 'form', explode: true } } });
@@ -78,13 +81,9 @@ function withListsInForms(openapi: {
   return openapi;
 }
 
-const spec = join(import.meta.dirname, '..', 'vectors', 'twilio_openapi.json');
-
 /** Twilio's API on loopback, as far as Omega calls it. Every request to it is checked by Prism. */
 export async function startFakeTwilio(now: () => number): Promise<FakeTwilio> {
-  const operations = await getHttpOperationsFromSpec(
-    withListsInForms(JSON.parse(readFileSync(spec, 'utf8'))),
-  );
+  const operations = await getHttpOperationsFromSpec(withListsInForms());
   const logger = Object.assign(pino({ level: 'silent' }), { success: () => undefined });
   const prism = createInstance(
     {
