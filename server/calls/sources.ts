@@ -1,5 +1,7 @@
+import { storable } from '../core/storable.ts';
 import type { WebhookSource } from '../receipts/index.ts';
 import { createTwilioVerify, readTwilioForm } from '../twilio/index.ts';
+import { isCallSid } from './call-form.ts';
 import type { CallParts } from './parts.ts';
 import { sourceNames } from './source-names.ts';
 
@@ -14,9 +16,8 @@ export function callSources(parts: CallParts): WebhookSource[] {
     async apply(webhook, context) {
       // Loaded with the first call: what makes TwiML and knows all numbering plans would add 0.1 s to each start.
       const { acts, sorry } = await import('./acts.ts');
-      const form = readTwilioForm(webhook);
-      // Hexadecimal, as Twilio makes them: the signature joins names and values without a mark between.
-      if (!/^CA[0-9a-f]{32}$/i.test(form.CallSid ?? ''))
+      const form = storable(readTwilioForm(webhook));
+      if (!isCallSid(form.CallSid))
         return { state: 'unreadable', note: 'It names no CallSid.', answer: sorry };
       return acts[name](parts, { form, webhook, context });
     },
