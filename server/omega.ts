@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Clock as QueueClock } from 'pg-boss';
 import { createAuthenticate } from './access/index.ts';
 import { allRoutes, allWebhookSources } from './app.ts';
-import type { Carrier, Carriers } from './channels/index.ts';
+import { allCarriers } from './carriers.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { type Database, type DatabaseTarget, migrate, openDatabase } from './core/db/index.ts';
 import {
@@ -20,8 +20,6 @@ import { createSecrets, type Secrets } from './core/secrets.ts';
 import { createCarrierEvents, createIntake } from './messages/index.ts';
 import { createReceipts } from './receipts/index.ts';
 import { secretFits, WrongSecret } from './secret-fits.ts';
-import { createSimulator } from './simulator/index.ts';
-import { createTwilio } from './twilio/index.ts';
 import { allJobs, allQueues } from './worker.ts';
 
 /** What a process of Omega is made of. */
@@ -113,12 +111,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
     closers.push(() => queue.stop(Math.max(0, jobGraceMs - (performance.now() - closingSince))));
 
     const apiUrl = options.publicUrl + options.basePath;
-    const carriers: Carriers = new Map(
-      [
-        createTwilio({ db, clock, apiUrl }),
-        ...(options.simulator ? [createSimulator({ db, queue, clock })] : []),
-      ].map((carrier): [string, Carrier] => [carrier.provider, carrier]),
-    );
+    const carriers = allCarriers({ db, clock, apiUrl, simulator: options.simulator ? { queue } : null });
     const carrierEvents = createCarrierEvents({ db, queue, clock, log, secrets });
     const receipts = createReceipts({
       db,

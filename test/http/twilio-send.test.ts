@@ -1,4 +1,7 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { statusOf as wordOf } from '../../server/twilio/outcome.ts';
 import {
   accountSid,
   authToken,
@@ -11,6 +14,12 @@ import {
 } from '../support/fake-twilio.ts';
 import { type Client, type RunningOmega, startOmega } from '../support/omega.ts';
 
+const vectors: {
+  our_ordering_cases: { arrive: string[]; final: string; events_recorded?: number }[];
+  message_statuses: string[];
+} = JSON.parse(
+  readFileSync(join(import.meta.dirname, '..', 'vectors', 'twilio_webhook_params.json'), 'utf8'),
+);
 let omega: RunningOmega;
 let twilio: FakeTwilio;
 let api: Client;
@@ -173,18 +182,26 @@ describe('a text', () => {
 });
 
 describe('what Twilio tells of a text', () => {
-  const cases: [string[], string][] = [
-    [['sent', 'queued', 'delivered', 'sent'], 'delivered'],
-    [['delivered', 'sent', 'queued'], 'delivered'],
-    [['undelivered', 'sent'], 'undelivered'],
-    [['failed', 'queued'], 'failed'],
-    [['delivered', 'read', 'delivered'], 'read'],
-    [['delivered', 'delivered', 'delivered'], 'delivered'],
-  ];
-  it.each(cases)('%j ends as %s', async (arrive, final) => {
-    const { id, to } = await text();
-    for (const status of arrive) expect((await callBack(omega, sentTo(to), status)).status).toBe(200);
-    expect(await statusOf(id)).toBe(final);
+  it.each(vectors.our_ordering_cases)(
+    '$arrive ends as $final',
+    async ({ arrive, final, events_recorded }) => {
+      const { id, to } = await text();
+      for (const status of arrive) expect((await callBack(omega, sentTo(to), status)).status).toBe(200);
+      expect(await statusOf(id)).toBe(final);
+      if (events_recorded === undefined) return;
+      const events = await omega.omega.database.db
+        .selectFrom('events')
+        .select('data')
+        .where('business_id', '=', 2001)
+        .where('type', '=', `message.${final}`)
+        .execute();
+      expect(events.filter(({ data }) => data.message_id === id)).toHaveLength(events_recorded);
+    },
+  );
+
+  it.each(vectors.message_statuses)('%s is a word that Omega knows', (word) => {
+    if (word === 'received' || word === 'receiving') expect(wordOf(word)).toBeNull();
+    else expect(wordOf(word)).toMatch(/^(sending|sent|delivered|read|undelivered|failed)$/);
   });
 
   it('keeps its code, and what it means', async () => {
