@@ -18,3 +18,4 @@ export { displayHtmlOf, type MailContent, type MailInput, readMail, receiveMail 
 export { canonicalReasons, explain, explainFailure, type Reason, retryDelayMs } from './reasons.ts';
 export { answeredByCarrier, type Keyword, readKeyword } from './sms/keywords.ts';
 export { countSegments } from './sms/segments.ts';
+export { laterWord, learn, nothingKnown, outcomeOf, presentCall, statusOfCall } from './voice/call.ts';

@@ -104,7 +104,8 @@ async function messagesOf(phone: string) {
 async function callOf(phone: string) {
   const { conversation, messages } = await messagesOf(phone);
   const [call] = messages.filter((one: { channel: string }) => one.channel === 'voice');
-  const { unread_count, waiting_since } = conversation;
+  const { unread_count, waiting_since, last_message } = conversation;
+  if (last_message.message_id === call.message_id) expect(last_message.call_outcome).toBe(call.call?.outcome);
   return { ...call, unread_count, waiting: waiting_since !== null };
 }
 
