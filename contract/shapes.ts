@@ -141,6 +141,24 @@ export const Problem = Type.Object(
 );
 export type Problem = Static<typeof Problem>;
 
+export const callOutcomes = [
+  'ringing',
+  'in_progress',
+  'completed',
+  'missed',
+  'voicemail',
+  'busy',
+  'no_answer',
+  'canceled',
+  'failed',
+] as const;
+export type CallOutcome = (typeof callOutcomes)[number];
+
+const CallOutcomeWord = OneOf(callOutcomes, {
+  description:
+    'ringing; in_progress: they talk; completed: they talked. A client who called and was not answered: missed, or voicemail. A client whom staff called and did not reach: busy, no_answer, canceled (staff hung up), failed.',
+});
+
 /** The last message in a conversation's row. Notes never show here. */
 export const LastMessage = Type.Object({
   message_id: MessageId,
@@ -148,6 +166,7 @@ export const LastMessage = Type.Object({
   channel: Channel,
   direction: Direction,
   status: Status,
+  call_outcome: Type.Optional(CallOutcomeWord),
   at: Time('When it happened.'),
 });
 
@@ -209,25 +228,9 @@ export const AttachmentSummary = Type.Object({
   ),
 });
 
-export const callOutcomes = [
-  'ringing',
-  'in_progress',
-  'completed',
-  'missed',
-  'voicemail',
-  'busy',
-  'no_answer',
-  'canceled',
-  'failed',
-] as const;
-export type CallOutcome = (typeof callOutcomes)[number];
-
 /** What a call has besides what every message has. */
 export const Call = Type.Object({
-  outcome: OneOf(callOutcomes, {
-    description:
-      'ringing; in_progress: they talk; completed: they talked. A client who called and was not answered: missed, or voicemail. A client whom staff called and did not reach: busy, no_answer, canceled (staff hung up), failed.',
-  }),
+  outcome: CallOutcomeWord,
   answered_at: Nullable(Time('When it was answered.')),
   answered_by: Nullable(StaffId),
   ended_at: Nullable(Time('When it ended.')),

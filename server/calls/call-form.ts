@@ -1,6 +1,14 @@
 import type { CallFacts } from '../core/db/index.ts';
 import type { TwilioForm } from '../twilio/index.ts';
 
+/**
+ * Hexadecimal, as Twilio makes them. Its signature joins names and values without a mark between, so a value
+ * could take up the name after it and fit all the same: an id must not be able to.
+ */
+export function isCallSid(text: string | null | undefined): text is string {
+  return /^CA[0-9a-f]{32}$/i.test(text ?? '');
+}
+
 /** Statuses after which a leg is over (https://www.twilio.com/docs/voice/api/call-resource#call-status-values). */
 const over = new Set(['completed', 'busy', 'failed', 'no-answer', 'canceled']);
 

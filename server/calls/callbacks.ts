@@ -2,7 +2,7 @@ import type { CallFacts } from '../core/db/index.ts';
 import type { RawWebhook } from '../core/http/index.ts';
 import type { AppliedContext, AppliedWebhook } from '../receipts/index.ts';
 import type { TwilioForm } from '../twilio/index.ts';
-import { endingOf, happenedAt, isOver, recordingOf, secondsOf } from './call-form.ts';
+import { endingOf, happenedAt, isCallSid, isOver, recordingOf, secondsOf } from './call-form.ts';
 import { isClient, readIdentity } from './identity.ts';
 import { noteIncoming } from './incoming.ts';
 import { numberCalled } from './own-number.ts';
@@ -26,7 +26,9 @@ function placeOf({
   const query = new URL(webhook.url).searchParams;
   const businessId = Number(query.get('business_id') ?? Number.NaN);
   const callSid = query.get('call_sid');
-  return context.businessIds.includes(businessId) && callSid ? { businessId, callSid, query } : null;
+  return context.businessIds.includes(businessId) && isCallSid(callSid)
+    ? { businessId, callSid, query }
+    : null;
 }
 
 const notOurs: AppliedWebhook = {

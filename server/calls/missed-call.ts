@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { outcomeOf } from '../channels/index.ts';
 import { lockConversations } from '../conversations/index.ts';
 import type { Clock } from '../core/clock.ts';
 import { type CallFacts, type Db, inTransaction, type Tx } from '../core/db/index.ts';
@@ -6,7 +7,7 @@ import { Fault } from '../core/fault.ts';
 import type { Log } from '../core/log.ts';
 import type { JobHandler, JobQueue, QueueDefinition } from '../core/queue/index.ts';
 import type { Secrets } from '../core/secrets.ts';
-import { callOutcome, writeMessages } from '../messages/index.ts';
+import { writeMessages } from '../messages/index.ts';
 import type { CallParts } from './parts.ts';
 import { readSettings } from './settings.ts';
 
@@ -126,7 +127,7 @@ async function answerMissedCall(
 }
 
 function isMissed(direction: 'inbound' | 'outbound' | 'internal', call: CallFacts): boolean {
-  const outcome = callOutcome(direction, call);
+  const outcome = outcomeOf(direction, call);
   return direction === 'inbound' && (outcome === 'missed' || outcome === 'voicemail');
 }
 

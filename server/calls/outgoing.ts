@@ -1,3 +1,4 @@
+import { businessFor } from '../businesses/index.ts';
 import type { Db } from '../core/db/index.ts';
 import type { AppliedContext, AppliedWebhook } from '../receipts/index.ts';
 import type { TwilioForm } from '../twilio/index.ts';
@@ -5,6 +6,7 @@ import { type Callee, calleeOf, NotCalled } from './callee.ts';
 import { type Identity, readIdentity } from './identity.ts';
 import { numberToCallFrom, type OwnNumber } from './own-number.ts';
 import type { CallParts } from './parts.ts';
+import { mayCall } from './presence.ts';
 import { readSettings } from './settings.ts';
 import { dialClient, sayAndHangUp } from './twiml.ts';
 import { answered } from './twiml-answer.ts';
@@ -17,7 +19,7 @@ export async function takeOutgoing(
 ): Promise<AppliedWebhook> {
   const callSid = form.CallSid!;
   try {
-    const who = await staffOf(parts.db, form.From, context.businessIds);
+    const who = await staffOf(parts.db, context.now, form.From, context.businessIds);
     const { callee, from } = await whomAndFrom(parts, who, form);
     const applied = await parts.carrierEvents.receive({
       kind: 'call',
@@ -52,25 +54,18 @@ export async function takeOutgoing(
   }
 }
 
-/** @throws NotCalled for an identity of another account's business, and of one who is no longer staff */
+/** @throws NotCalled for an identity of another account's business, and of one who is not on, or no longer staff */
 async function staffOf(
   db: Db,
+  now: Date,
   from: string | undefined,
   businessIds: readonly number[],
 ): Promise<Identity & { country: string; home: number | null }> {
   const identity = readIdentity(from);
-  const staff =
-    identity && businessIds.includes(identity.businessId)
-      ? await db
-          .selectFrom('staffs as s')
-          .innerJoin('businesses as b', 'b.business_id', 's.business_id')
-          .select(['b.country'])
-          .where('s.business_id', '=', identity.businessId)
-          .where('s.staff_id', '=', identity.staffId)
-          .where('s.active', '=', true)
-          .executeTakeFirst()
-      : undefined;
-  if (!identity || !staff) throw new NotCalled('You may not call from here.');
+  const isTheirs = identity !== null && businessIds.includes(identity.businessId);
+  if (!isTheirs || !(await mayCall(db, now, identity.businessId, identity.staffId)))
+    throw new NotCalled('You may not call from here. Sign in again.');
+  const { country } = await businessFor(db, identity.businessId);
   const works = await db
     .selectFrom('staff_locations')
     .select('location_id')
@@ -78,7 +73,7 @@ async function staffOf(
     .where('staff_id', '=', identity.staffId)
     .limit(2)
     .execute();
-  return { ...identity, ...staff, home: works.length === 1 ? works[0]!.location_id : null };
+  return { ...identity, country, home: works.length === 1 ? works[0]!.location_id : null };
 }
 
 async function whomAndFrom(

@@ -31,10 +31,31 @@ export async function noteToken(
     .execute();
 }
 
+/** Of a staff member `s`: they hold a voice token, and what it was given to, a session or a key, still counts. */
+const holdsToken = (since: Date) => sql<boolean>`exists (select 1 from voice_presences p
+  left join sessions o on o.business_id = p.business_id and o.session_id = p.holder_id
+  left join api_keys k on k.key_id = coalesce(o.key_id, p.holder_id)
+  where p.business_id = s.business_id and p.staff_id = s.staff_id and p.expires_at > ${since}
+    and o.expired_at is null and k.revoked_at is null)`;
+
+/** A call that was asked for with the last second of a token may come a little later. */
+const lateMs = 60_000;
+
+/**
+ * Whether a staff member may call: they are active and are on. Twilio takes a token until it runs out, whatever
+ * became of the session that it was given to; we do not.
+ */
+export async function mayCall(db: Db, now: Date, businessId: number, staffId: number): Promise<boolean> {
+  const { rows } = await sql`
+    select 1 from staffs s where s.business_id = ${businessId} and s.staff_id = ${staffId} and s.active
+      and ${holdsToken(new Date(now.getTime() - lateMs))}`.execute(db);
+  return rows.length > 0;
+}
+
 /**
  * Whom a call to a location rings: active staff who work there (those with no location work everywhere; without
- * a location, all), and, unless all are to be rung, of these who are on: they hold a voice token, and what it
- * was given to, a session or a key, still counts. Who was seen last comes first.
+ * a location, all), and, unless all are to be rung, of these who are on: they hold a voice token that
+ * still counts. Who was seen last comes first.
  */
 export async function staffToRing(
   db: Db,
@@ -49,14 +70,7 @@ export async function staffToRing(
       : sql`(not exists (select 1 from staff_locations w where w.business_id = s.business_id and w.staff_id = s.staff_id)
           or exists (select 1 from staff_locations w
             where w.business_id = s.business_id and w.staff_id = s.staff_id and w.location_id = ${locationId}))`;
-  const isOn =
-    ring === 'all_staff'
-      ? sql`true`
-      : sql`exists (select 1 from voice_presences p
-          left join sessions o on o.business_id = p.business_id and o.session_id = p.holder_id
-          left join api_keys k on k.key_id = coalesce(o.key_id, p.holder_id)
-          where p.business_id = s.business_id and p.staff_id = s.staff_id and p.expires_at > ${now}
-            and o.expired_at is null and k.revoked_at is null)`;
+  const isOn = ring === 'all_staff' ? sql`true` : holdsToken(now);
   const { rows } = await sql<{ staff_id: number }>`
     select s.staff_id from staffs s where s.business_id = ${businessId} and s.active and ${worksThere} and ${isOn}
     order by s.last_seen_at desc nulls last, s.staff_id limit ${mostRung}`.execute(db);

@@ -8,10 +8,8 @@ import type { Secrets } from '../core/secrets.ts';
 import { answerWebhook, type Receipts } from '../receipts/index.ts';
 import { isOpen } from './opening.ts';
 import { readSettings, timeZoneOf, writeSettings } from './settings.ts';
-import { type CallSource, sorry } from './sources.ts';
+import type { CallSource } from './source-names.ts';
 import { giveVoiceToken } from './token.ts';
-import { nothingToDo } from './twiml.ts';
-import { twimlAnswer } from './twiml-answer.ts';
 
 const posted = [
   ['handleTwimlCall', 'twilio.voice.call'],
@@ -55,7 +53,8 @@ export function callRoutes(parts: {
 
     ...posted.map(([id, source]) =>
       own(id, async (call) => {
-        const otherwise = speaks.has(source) ? sorry : twimlAnswer(nothingToDo());
+        const { silence, sorry } = await import('./acts.ts');
+        const otherwise = speaks.has(source) ? sorry : silence;
         return (await answerWebhook(call, parts, source, otherwise)) as { status: 200; body: string };
       }),
     ),

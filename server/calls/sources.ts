@@ -1,50 +1,25 @@
-import type { AppliedWebhook, WebhookSource } from '../receipts/index.ts';
+import { storable } from '../core/storable.ts';
+import type { WebhookSource } from '../receipts/index.ts';
 import { createTwilioVerify, readTwilioForm } from '../twilio/index.ts';
-import {
-  afterDial,
-  afterVoicemail,
-  beforeRecording,
-  type CallWebhook,
-  takeRecording,
-  takeStatus,
-} from './callbacks.ts';
-import { isClient } from './identity.ts';
-import { takeIncoming } from './incoming.ts';
-import { takeOutgoing } from './outgoing.ts';
+import { isCallSid } from './call-form.ts';
 import type { CallParts } from './parts.ts';
-import { sayAndHangUp } from './twiml.ts';
-import { twimlAnswer } from './twiml-answer.ts';
+import { sourceNames } from './source-names.ts';
 
-type Apply = (parts: CallParts, given: CallWebhook) => Promise<AppliedWebhook>;
-
-/** What Twilio posts about calls, and what is done with it. */
-const applies = {
-  'twilio.voice.call': (parts, { form, context }) =>
-    isClient(form.From) ? takeOutgoing(parts, form, context) : takeIncoming(parts, form, context),
-  'twilio.voice.dial-result': afterDial,
-  'twilio.voice.voicemail': afterVoicemail,
-  'twilio.voice.recording-notice': beforeRecording,
-  'twilio.voice.status': takeStatus,
-  'twilio.voice.recording': takeRecording,
-} satisfies Record<string, Apply>;
-
-export type CallSource = keyof typeof applies;
-
-/** For what can be neither read nor done just now: a caller must not hear "an application error has occurred". */
-export const sorry = twimlAnswer(sayAndHangUp('We cannot take your call just now. Please try again later.'));
-
+/** What Twilio posts about calls: https://www.twilio.com/docs/voice/twiml#request-parameters */
 export function callSources(parts: CallParts): WebhookSource[] {
   const verify = createTwilioVerify(parts);
-  return Object.entries(applies).map(([name, apply]: [string, Apply]) => ({
+  return sourceNames.map((name) => ({
     name,
     provider: 'twilio',
     proofHeaders: ['x-twilio-signature'],
     verify,
     async apply(webhook, context) {
-      const form = readTwilioForm(webhook);
-      if (!/^CA[0-9a-f]{32}$/i.test(form.CallSid ?? ''))
+      // Loaded with the first call: what makes TwiML and knows all numbering plans would add 0.1 s to each start.
+      const { acts, sorry } = await import('./acts.ts');
+      const form = storable(readTwilioForm(webhook));
+      if (!isCallSid(form.CallSid))
         return { state: 'unreadable', note: 'It names no CallSid.', answer: sorry };
-      return apply(parts, { form, webhook, context });
+      return acts[name](parts, { form, webhook, context });
     },
   }));
 }

@@ -1,6 +1,5 @@
 export { addNote } from './add-note.ts';
 export { attachmentRoutes } from './attachment-routes.ts';
-export { nothingKnown, outcomeOf as callOutcome } from './call-facts.ts';
 export {
   type Applied,
   type CarrierEvent,

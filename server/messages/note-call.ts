@@ -1,4 +1,5 @@
 import type { CallOutcome } from '../../contract/index.ts';
+import { laterWord, learn, nothingKnown, outcomeOf, statusOfCall } from '../channels/index.ts';
 import { lockConversations, saveConversations } from '../conversations/index.ts';
 import type { CallFacts, Tx } from '../core/db/index.ts';
 import { type EventType, recordEvents } from '../core/events/index.ts';
@@ -6,7 +7,6 @@ import { Fault } from '../core/fault.ts';
 import type { Origin } from '../core/http/index.ts';
 import type { JobQueue } from '../core/queue/index.ts';
 import type { Secrets } from '../core/secrets.ts';
-import { laterWord, learn, nothingKnown, outcomeOf, statusOfCall } from './call-facts.ts';
 import { fetchLater } from './media.ts';
 import { applyReports } from './report.ts';
 import { writeTimeline } from './timeline.ts';

@@ -1,6 +1,5 @@
 import type { Message } from '../../contract/index.ts';
-import { displayHtmlOf, explainFailure } from '../channels/index.ts';
-import { presentCall } from './call-facts.ts';
+import { displayHtmlOf, explainFailure, presentCall } from '../channels/index.ts';
 import type { MessageRow } from './queries.ts';
 import { isFailure } from './status.ts';
 

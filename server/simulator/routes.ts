@@ -1,7 +1,7 @@
-import { receiveMail } from '../channels/index.ts';
+import { nothingKnown, receiveMail } from '../channels/index.ts';
 import { Fault, notFound } from '../core/fault.ts';
 import { type Binding, own } from '../core/http/index.ts';
-import { type Intake, nothingKnown } from '../messages/index.ts';
+import type { Intake } from '../messages/index.ts';
 import { newSid } from './carrier.ts';
 
 /** `POST /simulator/inbound`: off where `OMEGA_SIMULATOR=off`, as if it were not there. */

@@ -1,5 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import fc from 'fast-check';
+import { getExpectedTwilioSignature } from 'twilio/lib/webhooks/webhooks.js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createLog } from '../../server/core/log.ts';
 import { createCarrierEvents } from '../../server/messages/index.ts';
@@ -16,6 +18,7 @@ import {
   twilioAccount,
 } from '../support/twilio-calls.ts';
 import { all, type Element, verbs } from '../support/twiml.ts';
+import vectors from '../vectors/twilio_webhook_params.json' with { type: 'json' };
 
 let omega: RunningOmega;
 let api: Client;
@@ -101,7 +104,8 @@ async function messagesOf(phone: string) {
 async function callOf(phone: string) {
   const { conversation, messages } = await messagesOf(phone);
   const [call] = messages.filter((one: { channel: string }) => one.channel === 'voice');
-  const { unread_count, waiting_since } = conversation;
+  const { unread_count, waiting_since, last_message } = conversation;
+  if (last_message.message_id === call.message_id) expect(last_message.call_outcome).toBe(call.call?.outcome);
   return { ...call, unread_count, waiting: waiting_since !== null };
 }
 
@@ -109,6 +113,16 @@ const said = (twiml: Element) => all(twiml, 'Say').map(({ text }) => text);
 const rung = (twiml: Element) => all(twiml, 'Identity').map(({ text }) => text);
 
 describe('a client calls', () => {
+  test('told with every parameter that Twilio posts, is taken as with the few that count', async () => {
+    const form = { ...vectors.incoming_call, CallSid: newCallSid(), From: newCaller(), To: downtown };
+    const { status, twiml } = await postAsTwilio(omega, '/voice-calls/twiml', {
+      ...form,
+      AccountSid: twilioAccount.account_sid,
+    });
+    expect([status, verbs(twiml)]).toEqual([200, ['Say', 'Record', 'Hangup']]);
+    expect(await callOf(form.From)).toMatchObject({ direction: 'inbound', call: { outcome: 'missed' } });
+  });
+
   test('with nobody on: voicemail, and a provisional client’s call that is unread and waiting', async () => {
     const call = await ring();
     expect(verbs(call.twiml)).toEqual(['Say', 'Record', 'Hangup']);
@@ -284,6 +298,35 @@ describe('a client calls', () => {
     });
     const { body: none } = await api.get(`/businesses/1001/conversations?client=${encodeURIComponent(from)}`);
     expect(none.data).toEqual([]);
+  });
+
+  test.each([
+    '/voice-calls/twiml',
+    '/voice-calls/dial-result',
+    '/voice-calls/voicemail',
+    '/voice-calls/recording-notice',
+    '/twilio/voice/status',
+    '/twilio/voice/recording',
+  ])('%s believes nothing without a signature, or with that of another path', async (path) => {
+    const call = await ring();
+    const before = await callOf(call.from);
+    const to = `${path}?business_id=1001&call_sid=${call.CallSid}&kind=voicemail`;
+    const form = {
+      ...{ CallSid: call.CallSid, From: call.from, To: downtown, CallStatus: 'completed' },
+      ...{ DialCallStatus: 'completed', DialCallDuration: '60' },
+      ...{
+        RecordingSid: newRecordingSid(),
+        RecordingUrl: 'https://api.twilio.com/x',
+        RecordingDuration: '9',
+      },
+    };
+    const elsewhere = getExpectedTwilioSignature(twilioAccount.auth_token, `${publicUrl}/omega/elsewhere`, {
+      AccountSid: twilioAccount.account_sid,
+      ...form,
+    });
+    for (const signature of ['', 'bm8=', elsewhere])
+      expectProblem(await postAsTwilio(omega, to, form, { signature }), 403, 'invalid_signature');
+    expect(await callOf(call.from)).toEqual(before);
   });
 
   test('a form without a CallSid is kept as unreadable, and the caller hears an apology', async () => {
@@ -484,6 +527,84 @@ describe('a missed call is answered by a text', () => {
     await omega.tick(300_000);
     expect(await textsOf(silent.from)).toEqual([]);
   });
+});
+
+test('whatever is signed is answered with TwiML, kept, and gives no fault of ours', async () => {
+  const call = await ring();
+  const values = fc.constantFrom(
+    ...[
+      '',
+      '\0',
+      'a\0b',
+      '\ud83d',
+      '😀',
+      '-1',
+      '1e9',
+      '9'.repeat(400),
+      'x'.repeat(20_000),
+      "'; drop table messages;--",
+    ],
+    ...[
+      'client:b1001_s12345',
+      'client:b1001_s99',
+      'client:\0',
+      downtown,
+      call.from,
+      '+1',
+      '__proto__',
+      '<Hangup/>',
+    ],
+    ...['completed', 'in-progress', 'no-answer', 'absent', 'Tue, 99 Foo 2026', `RE${'1'.repeat(32)}`],
+  );
+  const form = fc.dictionary(
+    fc.constantFrom(
+      ...[
+        'From',
+        'To',
+        'CallStatus',
+        'DialCallStatus',
+        'DialCallDuration',
+        'CallDuration',
+        'Timestamp',
+        'Direction',
+      ],
+      ...[
+        'RecordingSid',
+        'RecordingUrl',
+        'RecordingStatus',
+        'RecordingDuration',
+        'client_id',
+        'conversation_id',
+      ],
+      ...['ParentCallSid', '__proto__', 'constructor', '\0'],
+    ),
+    values,
+    { maxKeys: 9 },
+  );
+  const where = fc.constantFrom(
+    ...[
+      '/voice-calls/twiml',
+      '/voice-calls/dial-result',
+      '/voice-calls/voicemail',
+      '/voice-calls/recording-notice',
+    ],
+    ...['/twilio/voice/status', '/twilio/voice/recording'],
+  );
+  const place = fc.constantFrom(
+    '',
+    `?business_id=1001&call_sid=${call.CallSid}`,
+    '?business_id=1001&call_sid=%00',
+  );
+  await fc.assert(
+    fc.asyncProperty(where, place, form, async (path, query, fields) => {
+      const posted = await postAsTwilio(omega, path + query, { ...fields, CallSid: newCallSid() });
+      expect(posted.status).toBe(200);
+    }),
+    { numRuns: 150 },
+  );
+  const { body } = await omega.platform.get('/webhook-receipts?state=failed');
+  const { body: kept } = await omega.platform.get('/webhook-receipts?state=kept');
+  expect([...body.data, ...kept.data]).toEqual([]);
 });
 
 test('the simulator plays a client who calls and is missed', async () => {

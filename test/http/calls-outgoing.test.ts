@@ -131,6 +131,8 @@ const refusal = (posted: Posted): string => {
 
 describe('a call from the browser', () => {
   beforeAll(async () => {
+    // They are on: each holds a voice token.
+    for (const staffId of [12345, 12346]) await api.get(`/voice-calls/token?staff_id=${staffId}`);
     await api.call('PUT', '/businesses/1001/clients/501', { name: 'Ana Lima', phones: ['+12025550123'] });
     await api.call('PUT', '/businesses/1001/clients/502', { name: 'Jon', phones: ['+442079460958'] });
     await api.call('PUT', '/businesses/1001/clients/503', { name: 'No Phone' });
@@ -231,6 +233,20 @@ describe('a call from the browser', () => {
     await db.updateTable('staffs').set({ active: false }).where('staff_id', '=', 12346).execute();
     expect(refusal(await connect({ client_id: '501' }, 'client:b1001_s12346'))).toMatch(/may not call/);
     await db.updateTable('staffs').set({ active: true }).where('staff_id', '=', 12346).execute();
+  });
+
+  test('a token whose session ended calls no more, though Twilio takes it until it runs out', async () => {
+    await omega.business({
+      ...{ business_id: 1001, locations: [], senders: [] },
+      staffs: [{ staff_id: 12349, name: 'Liv Berg' }],
+    });
+    const liv = await signIn(12349);
+    const calls = () => connect({ client_id: '501' }, 'client:b1001_s12349');
+    expect(refusal(await calls())).toMatch(/may not call/);
+    await liv.get('/voice-calls/token');
+    expect(verbs((await calls()).twiml)).toEqual(['Dial']);
+    await liv.post('/session/expire', {});
+    expect(refusal(await calls())).toMatch(/may not call/);
   });
 
   test('unsigned, or signed with another token, is 403, has no effect and dials nobody', async () => {

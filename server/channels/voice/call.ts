@@ -1,5 +1,5 @@
-import type { Call, CallOutcome } from '../../contract/index.ts';
-import type { CallFacts, MessageStatus } from '../core/db/index.ts';
+import type { Call, CallOutcome } from '../../../contract/index.ts';
+import type { CallFacts, MessageStatus } from '../../core/db/index.ts';
 
 type Direction = 'inbound' | 'outbound' | 'internal';
 
