@@ -112,7 +112,7 @@ async function callOf(phone: string) {
 const said = (twiml: Element) => all(twiml, 'Say').map(({ text }) => text);
 const rung = (twiml: Element) => all(twiml, 'Identity').map(({ text }) => text);
 
-describe('a client calls', () => {
+describe('handleTwimlCall: a client calls', () => {
   test('told with every parameter that Twilio posts, is taken as with the few that count', async () => {
     const form = { ...vectors.incoming_call, CallSid: newCallSid(), From: newCaller(), To: downtown };
     const { status, twiml } = await postAsTwilio(omega, '/voice-calls/twiml', {
@@ -203,7 +203,7 @@ describe('a client calls', () => {
     });
   });
 
-  test('not answered: voicemail, which the call keeps; it stays unread and waiting', async () => {
+  test('handleDialResult, handleVoicemail: not answered: voicemail, which the call keeps; it stays unread and waiting', async () => {
     await comesOn(12345);
     const call = await ring();
     await call.leg('no-answer');
@@ -335,7 +335,7 @@ describe('a client calls', () => {
   });
 });
 
-describe('callbacks of a call', () => {
+describe('updateTwilioVoiceStatus, updateTwilioVoiceRecording: callbacks of a call', () => {
   test('come to the same in any order, twice each', async () => {
     await comesOn(12345);
     const reference = await ring();
@@ -460,7 +460,7 @@ describe('hours', () => {
     await settings({});
   });
 
-  test('settings are read back, are the location’s own, and are refused where they are no times', async () => {
+  test('getVoiceSettings, setVoiceSettings: settings are read back, are the location’s own, and are refused where they are no times', async () => {
     const shown = await api.get('/businesses/1001/locations/2/voice');
     expect(shown.body).toMatchObject({ location_id: 2, hours: null, open_now: true, voicemail: true });
     expectProblem(
