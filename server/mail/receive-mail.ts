@@ -16,7 +16,7 @@ import type { DsnRecipient } from './dsn.ts';
 import { timeOf } from './fields.ts';
 import { readReplyAddress } from './ids.ts';
 import { isAutomatic, loopOf } from './inbound/automatic.ts';
-import { addressesOf, headerOf, mailIdOfHeaders, referencesOf } from './inbound/headers.ts';
+import { addressesOf, headerOf, mailboxesOf, mailIdOfHeaders, referencesOf } from './inbound/headers.ts';
 import type { IncomingFile, IncomingMail, MailEvent } from './provider.ts';
 
 /** What came of a mail. */
@@ -57,12 +57,13 @@ export async function receiveMail(
   }
   const loop = loopOf(mail, secrets);
   if (loop !== null) return { state: 'ignored', why: loop };
-  const from = senderOf(mail);
-  if (from === null) return { state: 'ignored', why: 'It names nobody who wrote it.' };
+  const sender = senderOf(mail);
+  if (sender === null) return { state: 'ignored', why: 'It names nobody who wrote it.' };
   const targets = await targetsOf(parts, mail, businessIds);
   if (targets.length === 0)
     return { state: 'ignored', why: `It is for no sender of business ${businessIds.join(', ')}.` };
 
+  const from = sender.address;
   const own = await ownSenders(db, businessIds, [from]);
   const { files, leftOut, text, html } = contentsOf(mail);
   const id = mail.providerMailId ?? keyOf(mail, from);
@@ -87,6 +88,7 @@ export async function receiveMail(
         html,
         autoReply: isAutomatic(mail),
         mail: {
+          fromName: sender.name,
           mailId: mailIdOfHeaders(mail.headers),
           cc: addressesOf(mail.headers, 'cc').slice(0, 50),
           replyTo: replyToOf(mail, from),
@@ -109,9 +111,16 @@ export async function receiveMail(
     : { state: 'ignored', why: "It is from the business's own address." };
 }
 
-function senderOf(mail: IncomingMail): string | null {
-  const [from] = addressesOf(mail.headers, 'from', 'sender');
-  return from ?? (mail.envelopeFrom ? mail.envelopeFrom.toLowerCase() : null);
+/** Of a person's name, where one gives it: not an address in its place, nothing invisible, 200 characters. */
+function senderOf(mail: IncomingMail): { address: string; name: string | null } | null {
+  const [from] = mailboxesOf(mail.headers, 'from', 'sender');
+  if (!from) return mail.envelopeFrom ? { address: mail.envelopeFrom.toLowerCase(), name: null } : null;
+  const name = from.name
+    .replaceAll(/[\p{C}\p{Zl}\p{Zp}]+/gu, ' ')
+    .replaceAll(/\s+/g, ' ')
+    .trim();
+  const isName = name !== '' && name.length <= 200 && !name.includes('@');
+  return { address: from.address, name: isName ? name : null };
 }
 
 function replyToOf(mail: IncomingMail, from: string): string | null {

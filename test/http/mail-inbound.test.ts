@@ -288,6 +288,8 @@ describe('each provider hands over the same mail', () => {
       `/businesses/1001/messages/${message.message_id}/attachments/${message.attachments[1]!.attachment_id}`,
     );
     expect(file.body).toBe(attachment.toString());
+    // Who is new is called what they call themselves.
+    expect((await rowOf(api, 1001, message)).client).toMatchObject({ name: 'Ana Lima', provisional: true });
     // Told twice, it is one message.
     expect(await messagesOf(api, 1001, message)).toHaveLength(1);
   });
