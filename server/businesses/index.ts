@@ -2,6 +2,7 @@ export { businessFor, locationMustExist } from './access.ts';
 export { type OnboardingPlan, writeBusiness } from './onboard.ts';
 export { onboardingJobs, onboardQueue } from './onboarding-jobs.ts';
 export {
+  accountNames,
   type FoundAccount,
   findProviderAccounts,
   type Provider,

@@ -11,7 +11,7 @@ import type { Db } from '../core/db/index.ts';
 import { newId } from '../core/ids.ts';
 import type { Secrets } from '../core/secrets.ts';
 import type { CarrierEvents } from '../messages/index.ts';
-import { withoutTag } from './candidates.ts';
+import { businessesOfRecipients, withoutTag } from './candidates.ts';
 import type { DsnRecipient } from './dsn.ts';
 import { timeOf } from './fields.ts';
 import { readReplyAddress } from './ids.ts';
@@ -143,17 +143,20 @@ function keyOf(mail: IncomingMail, from: string): string {
 
 /**
  * The envelope says whom a mail is for; its headers do where a forwarding left only them. A mail to an address
- * that is nobody's sender (a catch-all) is for the business that the webhook belongs to, if that is one.
+ * that is nobody's at all (a catch-all) is for the business that the webhook belongs to, if that is one.
  */
 async function targetsOf(
-  { db, secrets }: { db: Db; secrets: Secrets },
+  parts: { db: Db; secrets: Secrets },
   mail: IncomingMail,
   businessIds: readonly number[],
 ): Promise<Target[]> {
+  const { db, secrets } = parts;
   const addresses = [
     ...mail.recipients.map((one) => one.toLowerCase()),
     ...addressesOf(mail.headers, 'delivered-to', 'x-original-to', 'to', 'cc'),
   ];
+  // Another business's mail, by a provider's account that this one happens to own, is not for this one to read.
+  const isNobodys = async (all: readonly string[]) => (await businessesOfRecipients(parts, all)).length === 0;
   const targets = new Map<number, Target>();
   const target = (businessId: number): Target => {
     const found = targets.get(businessId) ?? { businessId, ownAddress: '', conversationId: null };
@@ -173,7 +176,7 @@ async function targetsOf(
       if (its.ownAddress === '') its.ownAddress = address;
     }
   }
-  if (targets.size === 0 && businessIds.length === 1) target(businessIds[0]!);
+  if (targets.size === 0 && businessIds.length === 1 && (await isNobodys(addresses))) target(businessIds[0]!);
   return [...targets.values()];
 }
 
