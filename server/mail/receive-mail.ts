@@ -43,6 +43,7 @@ export async function receiveMail(
     provider: string;
     businessIds: readonly number[];
     receiptId: string;
+    receivedAt: Date;
     /** Applies what a delivery status notification reports. @returns how many mails of ours it is about */
     report(events: MailEvent[]): Promise<number>;
   },
@@ -100,7 +101,7 @@ export async function receiveMail(
         },
         mediaUrls: [],
         // The sender's clock may be anything; the order of a conversation is that in which it came to us.
-        occurredAt: null,
+        occurredAt: context.receivedAt.toISOString(),
         requestId: null,
       },
       files,

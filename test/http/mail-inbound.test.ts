@@ -540,9 +540,12 @@ describe('machines', () => {
     expect(await rowOf(api, 1001, message!)).toMatchObject({ waiting_since: null, unread_count: 1 });
   });
 
-  test('Auto-Submitted: no is a person', async () => {
-    expect((await receive(mail({ headers: ['Auto-Submitted: no'] })))?.auto_reply).toBe(false);
-  });
+  test.each(['Auto-Submitted: no', 'List-Unsubscribe: <https://crm.example/u>'])(
+    '%s: it is a person',
+    async (header) => {
+      expect((await receive(mail({ headers: [header] })))?.auto_reply).toBe(false);
+    },
+  );
 
   test('a mail of ours that comes back, one of our own address, and one of sixty hops are loops', async () => {
     const { body } = await api.post('/email/queue', {
