@@ -1,4 +1,5 @@
 /** The whole API as rows. A tag's operations stand in its file; this list is all there is. */
+import * as attachments from './attachments.ts';
 import * as authentication from './authentication.ts';
 import * as business from './business.ts';
 import * as clientImports from './client-imports.ts';
@@ -16,7 +17,9 @@ import * as session from './session.ts';
 import * as simulator from './simulator.ts';
 import * as sms from './sms.ts';
 import * as staffs from './staffs.ts';
+import * as twilio from './twilio.ts';
 import * as unsubscribe from './unsubscribe.ts';
+import * as voiceCalls from './voice-calls.ts';
 
 export const contract = {
   getHealth: health.getHealth,
@@ -32,6 +35,8 @@ export const contract = {
   recordEmail: email.recordEmail,
   updateEmailStatus: email.updateEmailStatus,
   downloadAttachment: email.downloadAttachment,
+  getAttachmentLink: attachments.getAttachmentLink,
+  downloadLinkedAttachment: attachments.downloadLinkedAttachment,
   receiveEmailWebhook: email.receiveEmailWebhook,
   listEmailWebhooks: email.listEmailWebhooks,
   showUnsubscribe: unsubscribe.showUnsubscribe,
@@ -73,6 +78,17 @@ export const contract = {
   exportClient: identity.exportClient,
   eraseClient: identity.eraseClient,
   confirmIdentity: identity.confirmIdentity,
+  getVoiceToken: voiceCalls.getVoiceToken,
+  handleTwimlCall: voiceCalls.handleTwimlCall,
+  handleDialResult: voiceCalls.handleDialResult,
+  handleVoicemail: voiceCalls.handleVoicemail,
+  handleRecordingNotice: voiceCalls.handleRecordingNotice,
+  updateTwilioVoiceStatus: voiceCalls.updateTwilioVoiceStatus,
+  updateTwilioVoiceRecording: voiceCalls.updateTwilioVoiceRecording,
+  getVoiceSettings: voiceCalls.getVoiceSettings,
+  setVoiceSettings: voiceCalls.setVoiceSettings,
+  receiveTwilioSms: twilio.receiveTwilioSms,
+  updateTwilioSmsStatus: twilio.updateTwilioSmsStatus,
   simulateInbound: simulator.simulateInbound,
   listWebhookReceipts: receipts.listWebhookReceipts,
   getWebhookReceipt: receipts.getWebhookReceipt,
@@ -98,8 +114,10 @@ export const tags: Record<string, string> = {
   'business-staffs': 'The people who answer.',
   consents: 'What clients allowed and refused, with the evidence.',
   messages: 'Messages of any channel: record, retry, find, look into, move and cancel.',
+  'voice-calls': 'Calls from the browser and from clients; how each location takes them.',
   'business-clients': 'The people: find them, bring them in, merge, export and erase them.',
   'webhook-receipts': 'What carriers posted, as it came: look into it, and replay what was refused.',
+  twilio: 'What Twilio posts to us.',
   simulator: 'A carrier to try everything with, no account needed.',
 };
 
@@ -109,3 +127,4 @@ export * from './errors.ts';
 export * from './operation.ts';
 export type { ReceiptState } from './receipts.ts';
 export * from './shapes.ts';
+export type { VoiceSettings } from './voice-calls.ts';

@@ -63,7 +63,11 @@ const answer = {
   conversation_id: ConversationId,
   client_id: ClientId,
   status: Status,
-  reason: Type.Optional(Nullable(Type.String({ description: 'Why it is suppressed.' }))),
+  reason: Type.Optional(
+    Nullable(
+      Type.String({ description: 'Why it is suppressed, or `window` where quiet hours hold it back.' }),
+    ),
+  ),
   segments: Type.Integer(),
   encoding: OneOf(['GSM-7', 'UCS-2']),
 };
@@ -86,6 +90,12 @@ export const queueSms = operation({
   input: {
     body: Exactly({
       ...text,
+      channel: Type.Optional(
+        OneOf(['sms', 'whatsapp'], {
+          default: 'sms',
+          description: 'The same by WhatsApp, where the business has a sender for it. Beyond the source.',
+        }),
+      ),
       category: Type.Optional(Category),
       send_at: Type.Optional(Time('Not before then; at most 400 days ahead.')),
       expected_last_message_id: Type.Optional(ExpectedLastMessageId),

@@ -1,6 +1,8 @@
 export { businessFor, locationMustExist } from './access.ts';
+export { askCarriers, type CarrierCheck } from './ask-carriers.ts';
 export { type OnboardingPlan, writeBusiness } from './onboard.ts';
 export { onboardingJobs, onboardQueue } from './onboarding-jobs.ts';
+export { type AccountKey, pauseAccounts, pausedAmong, resumeAccount } from './paused-accounts.ts';
 export {
   accountNames,
   type FoundAccount,

@@ -5,17 +5,14 @@ import { recordEvents } from '../core/events/index.ts';
 import type { Origin } from '../core/http/index.ts';
 import type { JobHandler, QueueDefinition } from '../core/queue/index.ts';
 import type { Secrets } from '../core/secrets.ts';
+import { askCarriers } from './ask-carriers.ts';
 import { carrierSteps, type OnboardingStep } from './onboard.ts';
-import { type Provider, readProviderAccount } from './provider-accounts.ts';
 
 export const onboardQueue: QueueDefinition<{ business_id: number }> = {
   name: 'onboard-business',
   leaseS: 120,
   retryLimit: 10,
 };
-
-/** How long a carrier may take to answer a check. */
-const checkDeadlineMs = 15_000;
 
 interface JobOptions {
   db: Db;
@@ -112,48 +109,10 @@ async function setStep(
     .execute();
 }
 
-/** Asks each carrier about all of its senders at once. */
 async function runStep(name: OnboardingStep, businessId: number, options: JobOptions): Promise<StepResult> {
-  const { db, secrets, carriers, apiUrl } = options;
-  const senders = await db
-    .selectFrom('senders')
-    .select(['channel', 'address', 'provider', 'reply_domain as replyDomain'])
-    .where('business_id', '=', businessId)
-    .where('active', '=', true)
-    .orderBy('created_at')
-    .orderBy('sender_id')
-    .execute();
-  if (senders.length === 0) return { status: 'skipped', remedy: 'Add senders to be able to send.' };
-  const problems: Problem[] = [];
-  for (const [provider, theirs] of Map.groupBy(senders, (sender) => sender.provider)) {
-    const carrier = carriers.get(provider);
-    if (!carrier) {
-      problems.push({
-        about: theirs[0]!.address,
-        error: `this Omega has no carrier ${provider}.`,
-        remedy: `Choose one of ${[...carriers.keys()].join(', ') || 'none'} as the sender's provider, and post the onboarding again.`,
-      });
-      continue;
-    }
-    const account =
-      carrier.account === null
-        ? null
-        : await readProviderAccount(db, secrets, businessId, carrier.account as Provider);
-    if (carrier.account !== null && !account) {
-      problems.push({
-        about: theirs[0]!.address,
-        error: `there are no credentials for ${carrier.account}.`,
-        remedy: `Send providers.${carrier.account} with the onboarding again.`,
-      });
-      continue;
-    }
-    const signal = AbortSignal.timeout(checkDeadlineMs);
-    problems.push(
-      ...(name === 'test_message'
-        ? await carrier.check(account, theirs, signal)
-        : ((await carrier.connect?.(account, theirs, apiUrl, signal)) ?? [])),
-    );
-  }
+  const checks = await askCarriers(options, businessId, name === 'test_message' ? 'check' : 'connect');
+  if (checks.length === 0) return { status: 'skipped', remedy: 'Add senders to be able to send.' };
+  const problems = checks.flatMap((check) => check.problems);
   const faults = problems.filter(({ hint }) => !hint);
   if (faults.length > 0) return failedFor(faults);
   const hints = problems.map(({ about, error, remedy }) => `${about}: ${error} ${remedy}`);

@@ -43,7 +43,7 @@ export async function checkCarriers(db: Db, secrets: Secrets, config: Config): P
     );
   }
   if (senders.some((sender) => sender.provider !== 'simulator')) findings.push(...checkPublicUrl(config));
-  return [...findings, ...(await checkOnboardings(db))];
+  return [...findings, ...(await checkPaused(db)), ...(await checkOnboardings(db))];
 }
 
 interface SenderFacts {
@@ -102,6 +102,24 @@ function checkPublicUrl({ publicUrl }: Config): Finding[] {
       'Set OMEGA_PUBLIC_URL to the https address that leads here from outside.',
     ),
   ];
+}
+
+/** Accounts that their carrier refuses: nothing is sent with them. */
+async function checkPaused(db: Db): Promise<Finding[]> {
+  const paused = await db
+    .selectFrom('provider_accounts')
+    .select(['business_id', 'provider', 'paused_reason'])
+    .where('paused_at', 'is not', null)
+    .orderBy('paused_at')
+    .limit(mostLines)
+    .execute();
+  return paused.map(({ business_id, provider, paused_reason }) =>
+    fail(
+      'carriers',
+      `business ${business_id}: ${provider} refuses its account, so its messages wait: ${paused_reason}`,
+      `Mend the account at ${provider}, or post the onboarding again with providers.${provider}.`,
+    ),
+  );
 }
 
 async function checkOnboardings(db: Db): Promise<Finding[]> {

@@ -85,8 +85,8 @@ export async function prepare(
     findSenders,
     findClients,
     findVerdicts,
-    findHours,
     findConversations,
+    findHours,
   ]) {
     const alive = works.filter((work) => !work.fault && !work.known);
     if (alive.length > 0) await stage(tx, alive, now, secrets);
@@ -163,6 +163,7 @@ async function findSenders(tx: Tx, works: Work[]): Promise<void> {
   const senders = await chooseSenders(tx, sending);
   for (const [at, work] of sending.entries()) {
     const sender = senders[at];
+    if (!sender && work.draft.anyOwnAddress && work.ownAddress !== undefined) continue;
     if (!sender) {
       work.fault = noSender(work.draft);
       continue;
@@ -224,10 +225,11 @@ async function findHours(tx: Tx, works: Work[], now: Date): Promise<void> {
   const asked = works.filter(({ draft }) => draft.act === 'queue' && hasQuietHours(draft));
   const zones = await clientTimeZones(
     tx,
-    asked.map(({ draft, clientId, locationId }) => ({
+    asked.map(({ draft, clientId, conversation }) => ({
       businessId: draft.businessId,
       clientId: clientId!,
-      locationId: draft.locationId ?? locationId ?? null,
+      // The message's own: it is asked for again when it is due, and when it is moved.
+      locationId: draft.locationId ?? conversation!.location_id,
     })),
   );
   for (const [at, work] of asked.entries()) {
