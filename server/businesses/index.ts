@@ -4,6 +4,7 @@ export { type OnboardingPlan, writeBusiness } from './onboard.ts';
 export { onboardingJobs, onboardQueue } from './onboarding-jobs.ts';
 export { type AccountKey, pauseAccounts, pausedAmong, resumeAccount } from './paused-accounts.ts';
 export {
+  accountNames,
   type FoundAccount,
   findProviderAccounts,
   type Provider,

@@ -87,6 +87,8 @@ export type CarrierEvent = {
 
 /** A mail that somebody sent us, beside its words. */
 export interface InboundMail {
+  /** What the sender calls themselves; null where they do not. */
+  fromName: string | null;
   /** Its Message-ID without brackets. */
   mailId: string | null;
   cc: string[];
@@ -295,6 +297,7 @@ async function applyEvent(
           direction: 'inbound',
           ...(answered !== null && { clientId: answered, fromGuest: true }),
           clientAddress: event.from,
+          clientName: event.mail?.fromName ?? undefined,
           // A reply address is nobody's sender: the answer comes to the one that is usual.
           ownAddress: event.to === '' ? undefined : event.to,
           anyOwnAddress: event.anyOwnAddress,

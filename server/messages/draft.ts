@@ -16,6 +16,8 @@ export interface Draft {
   clientId?: number;
   /** The client's address, as the caller wrote it. */
   clientAddress?: string;
+  /** What they call themselves: the name of a client who is new. */
+  clientName?: string;
   /** Whoever answers in a thread may be anybody: the address is kept with the message, and not taken for the client's. */
   fromGuest?: boolean;
   /** What the caller named it by, where that is not what `act` says: faults name this field. */

@@ -183,6 +183,7 @@ async function findClients(tx: Tx, works: Work[], now: Date): Promise<void> {
       clientId: draft.clientId,
       kind: addressKindOf(draft.channel),
       address: draft.fromGuest ? undefined : clientAddress,
+      name: draft.clientName,
       locationId: draft.locationId ?? null,
     })),
   );

@@ -47,6 +47,8 @@ interface Pool {
 const idleMs = 30_000;
 /** For a connection to be there, of the caller's own deadline. */
 const connectMs = 10_000;
+/** For a mail's turn: one that begins late would be broken off in the middle, and then nobody knew. */
+const mostWaitMs = 5_000;
 /** Many providers take no more at a time from one account (SES in its sandbox: one message a second). */
 const mostConnections = 5;
 
@@ -87,6 +89,7 @@ export function createSmtpCarrier(
     const server = readSmtpUrl(url);
     if ('problem' in server) return refused('account_config', `providers.smtp.url ${server.problem}`);
     const handedOver: { bytes?: Readable } = {};
+    const tooLate = new AbortController();
     const conversation = { businessId: message.businessId, conversationId: mail.conversationId };
     const composed = composeMail({
       message,
@@ -103,15 +106,22 @@ export function createSmtpCarrier(
         bounce_domain === undefined ? message.from : replyAddress(conversation, bounce_domain, secrets),
       date: new Date(clock.now()),
     });
+    const wait = setTimeout(() => {
+      if (!handedOver.bytes) tooLate.abort();
+    }, mostWaitMs);
     try {
       const info = await poolOf(message.businessId, url, server).sendMail({
         ...composed,
-        signal,
+        signal: AbortSignal.any([signal, tooLate.signal]),
         handedOver,
       } as SendMailOptions);
       return outcomeOfSent(info, message.to, namesOf(provider, mail.mailId, info));
     } catch (error) {
+      if (tooLate.signal.aborted)
+        return refused('timeout', `The mail server had no free connection within ${mostWaitMs / 1000} s.`);
       return outcomeOfFailure(error as SmtpFailure, handedOver.bytes?.readableDidRead ?? false);
+    } finally {
+      clearTimeout(wait);
     }
   }
 
