@@ -135,6 +135,15 @@ async function runStep(name: OnboardingStep, businessId: number, options: JobOpt
       });
       continue;
     }
+    const stranger = theirs.find(({ channel }) => !carrier.channels.includes(channel));
+    if (stranger) {
+      problems.push({
+        about: stranger.address,
+        error: `${provider} does not carry ${stranger.channel}.`,
+        remedy: 'Choose another provider for this sender, and post the onboarding again.',
+      });
+      continue;
+    }
     const account =
       carrier.account === null
         ? null
@@ -142,7 +151,7 @@ async function runStep(name: OnboardingStep, businessId: number, options: JobOpt
     if (carrier.account !== null && !account) {
       problems.push({
         about: theirs[0]!.address,
-        error: `there are no credentials for ${carrier.account}.`,
+        error: `there are no credentials for ${carrier.account}${carrier.account === provider ? '' : `, with which ${provider} sends`}.`,
         remedy: `Send providers.${carrier.account} with the onboarding again.`,
       });
       continue;
