@@ -48,6 +48,13 @@ export async function askCarriers(
       const remedy = `Choose one of ${others} as the sender's provider, and post the onboarding again.`;
       return [{ about, error: `This Omega has no carrier ${provider}.`, remedy }];
     }
+    const stranger = theirs.find(({ channel }) => !carrier.channels.includes(channel));
+    if (stranger) {
+      const remedy = 'Choose another provider for this sender, and post the onboarding again.';
+      return [
+        { about: stranger.address, error: `${provider} does not carry ${stranger.channel}.`, remedy },
+      ];
+    }
     const again = `Send providers.${carrier.account} with the onboarding again.`;
     try {
       const account =
@@ -55,7 +62,13 @@ export async function askCarriers(
           ? null
           : await readProviderAccount(db, secrets, businessId, carrier.account as Provider);
       if (carrier.account !== null && !account)
-        return [{ about, error: `There are no credentials for ${carrier.account}.`, remedy: again }];
+        return [
+          {
+            about,
+            error: `There are no credentials for ${carrier.account}${carrier.account === provider ? '' : `, with which ${provider} sends`}.`,
+            remedy: again,
+          },
+        ];
       const signal = AbortSignal.timeout(checkDeadlineMs);
       return act === 'check'
         ? await carrier.check(account, theirs, signal)

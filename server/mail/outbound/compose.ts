@@ -14,12 +14,19 @@ export interface ReadyMail {
   date: Date;
 }
 
-/** Reads the files one after the other: before the carrier is called, since after it a failure would be a mail cut in two. */
-export async function readFiles(mail: OutgoingMail): Promise<ReadyMail['files']> {
+/**
+ * Reads the files one after the other, before anything is handed over: what cannot be read now is a mail that
+ * nobody has got, where it would be a mail cut in two later.
+ */
+export async function readFiles(mail: OutgoingMail): Promise<ReadyMail['files'] | Error> {
   const files: ReadyMail['files'] = [];
-  for (const { filename, contentType, read } of mail.attachments)
-    files.push({ filename, contentType, content: await read() });
-  return files;
+  try {
+    for (const { filename, contentType, read } of mail.attachments)
+      files.push({ filename, contentType, content: await read() });
+    return files;
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
 }
 
 /**

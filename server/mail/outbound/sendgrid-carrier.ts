@@ -9,7 +9,7 @@ import {
   type Problem,
   type SendOutcome,
 } from '../../channels/index.ts';
-import { readFiles, unsubscribeHeaders } from './compose.ts';
+import { type ReadyMail, readFiles, unsubscribeHeaders } from './compose.ts';
 import { callSendGrid, errorsOf, type SendGridAnswer } from './sendgrid-api.ts';
 import type { MailCarrierOptions } from './smtp-carrier.ts';
 import { oneLine } from './smtp-outcome.ts';
@@ -35,7 +35,9 @@ export function createSendGridCarrier(options: Pick<MailCarrierOptions, 'secrets
     const { api_key, api_base_url } = (account ?? {}) as SendGridAccount;
     if (api_key === undefined) return refused('account_config', noKey);
     const url = mail.category === 'marketing' ? unsubscribeUrl(message, apiUrl, secrets) : null;
-    const body = JSON.stringify(await requestOf(message, mail, url));
+    const files = await readFiles(mail);
+    if (files instanceof Error) return refused('internal', files.message);
+    const body = JSON.stringify(requestOf(message, mail, files, url));
     const answer = await callSendGrid(
       { apiKey: api_key, baseUrl: api_base_url },
       { method: 'POST', path: '/v3/mail/send', body },
@@ -88,8 +90,12 @@ export function createSendGridCarrier(options: Pick<MailCarrierOptions, 'secrets
 const noKey = 'The business has no providers.sendgrid.api_key.';
 
 /** The request, whose every field SendGrid's schema names. Metadata holds our ids alone. */
-async function requestOf(message: OutgoingMessage, mail: OutgoingMail, unsubscribe: string | null) {
-  const files = await readFiles(mail);
+function requestOf(
+  message: OutgoingMessage,
+  mail: OutgoingMail,
+  files: ReadyMail['files'],
+  unsubscribe: string | null,
+) {
   const mailboxes = (addresses: string[]) => addresses.map((email) => ({ email }));
   // A part must not be empty; the HTML comes last (RFC 2046, 5.1.4: the best of the alternatives).
   const content = [

@@ -88,13 +88,15 @@ export function createSmtpCarrier(
     const { url, bounce_domain, headers } = account as unknown as SmtpAccount;
     const server = readSmtpUrl(url);
     if ('problem' in server) return refused('account_config', `providers.smtp.url ${server.problem}`);
+    const files = await readFiles(mail);
+    if (files instanceof Error) return refused('internal', files.message);
     const handedOver: { bytes?: Readable } = {};
     const tooLate = new AbortController();
     const conversation = { businessId: message.businessId, conversationId: mail.conversationId };
     const composed = composeMail({
       message,
       mail,
-      files: await readFiles(mail),
+      files,
       headers: {
         ...unsubscribeHeaders(
           mail.category === 'marketing' ? unsubscribeUrl(message, apiUrl, secrets) : null,
