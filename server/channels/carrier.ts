@@ -55,7 +55,15 @@ export type SendOutcome =
       refusedCopies?: { address: string; code: string | null; message: string }[];
     } & Held)
   /** The carrier said no: it does not have it. `reason` where the carrier gave no code. */
-  | { kind: 'refused'; code: string | null; message: string; reason?: string; retryAfterMs?: number }
+  | {
+      kind: 'refused';
+      code: string | null;
+      message: string;
+      reason?: string;
+      retryAfterMs?: number;
+      /** It is the account that it refuses, whatever the message. Known of codes by their table. */
+      accountRefused?: boolean;
+    }
   /** Nobody knows: a time-out, a reset, a 5xx. Settled by a callback or by {@link Carrier.find}. */
   | { kind: 'unknown'; detail: string };
 
