@@ -40,7 +40,15 @@ export type SendOutcome =
   /** The carrier has it, under its own id; it must never be sent again. */
   | ({ kind: 'accepted' } & Held)
   /** The carrier said no: it does not have it. `reason` where the carrier gave no code. */
-  | { kind: 'refused'; code: string | null; message: string; reason?: string; retryAfterMs?: number }
+  | {
+      kind: 'refused';
+      code: string | null;
+      message: string;
+      reason?: string;
+      retryAfterMs?: number;
+      /** It is the account that it refuses, whatever the message. Known of codes by their table. */
+      accountRefused?: boolean;
+    }
   /** Nobody knows: a time-out, a reset, a 5xx. Settled by a callback or by {@link Carrier.find}. */
   | { kind: 'unknown'; detail: string };
 

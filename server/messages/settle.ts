@@ -72,7 +72,7 @@ export async function settleAttempts(
       }
     } else {
       const why = explainFailure(message.provider, outcome.code, outcome.reason ?? null);
-      if (why.effect === 'pause_account')
+      if (why.effect === 'pause_account' || outcome.accountRefused)
         accountRefused.push({
           businessId: message.businessId,
           provider: message.provider,

@@ -1,9 +1,7 @@
-import { lookup } from 'node:dns';
-import { isIP, type LookupFunction } from 'node:net';
 import { fileTypeFromBuffer } from 'file-type';
-import ipaddr from 'ipaddr.js';
 import { Agent, request } from 'undici';
 import type { MediaOutcome } from '../channels/index.ts';
+import { BlockedAddress, publicDispatcher } from '../core/public-address.ts';
 import { type TwilioCredentials, twilioUrl } from './client.ts';
 import { textOf } from './outcome.ts';
 
@@ -139,33 +137,6 @@ async function sniffed(content: Buffer): Promise<MediaOutcome> {
   };
 }
 
-class BlockedAddress extends Error {}
-
-/** Only what is reachable by anyone: no loopback, private, link-local, reserved or wrapped address. */
-function isPublic(address: string): boolean {
-  return ipaddr.process(address).range() === 'unicast';
-}
-
-/** Looks the addresses up and checks them in one step, so that no second answer of a name server comes between. */
-const lookupPublic: LookupFunction = (hostname, options, callback) => {
-  lookup(hostname, { ...options, all: true }, (error, addresses) => {
-    if (error) return callback(error, '', 4);
-    const blocked = addresses.find(({ address }) => !isPublic(address));
-    if (blocked || addresses.length === 0)
-      return callback(new BlockedAddress(`${hostname} is at no public address.`), '', 4);
-    if (options.all) return callback(null, addresses);
-    return callback(null, addresses[0]!.address, addresses[0]!.family);
-  });
-};
-
 const connectTimeoutMs = 5_000;
 const anywhere = new Agent({ connect: { timeout: connectTimeoutMs }, allowH2: false });
-const publicOnly = new Agent({
-  connect: { timeout: connectTimeoutMs, lookup: lookupPublic },
-  allowH2: false,
-}).compose((dispatch) => (options, handler) => {
-  // A literal address is not looked up; the hosts above are names, so this is the second lock.
-  const { hostname } = new URL(String(options.origin));
-  if (isIP(hostname.replaceAll(/[[\]]/g, '')) !== 0) throw new BlockedAddress(`${hostname} is an address.`);
-  return dispatch(options, handler);
-});
+const publicOnly = publicDispatcher(connectTimeoutMs);

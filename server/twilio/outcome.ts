@@ -82,11 +82,12 @@ export function sendOutcome(exchange: Exchange, error: unknown): SendOutcome {
 }
 
 /** Its own code tells more than the status; a proxy's refusal has the status alone. */
-function refusalOf(code: string | null, status: number): { code: string | null; reason?: string } {
+function refusalOf(code: string | null, status: number) {
   // Whatever its body says: 429 is "not taken, come again" (https://www.twilio.com/docs/api/errors/20429).
   if (status === 429) return { code: code ?? '20429' };
   if (code !== null) return { code };
-  return { code: null, reason: explain('http', String(status)).reason };
+  const accountRefused = status === 401 || status === 403;
+  return { code: null, reason: explain('http', String(status)).reason, accountRefused };
 }
 
 function codeOf(code: unknown): string | null {

@@ -54,6 +54,8 @@ async function businessWith(businessId: number, baseUrl = twilio.url): Promise<C
 }
 const clients = new Map<number, Client>();
 
+const html = '<!doctype html><title>Bad Gateway</title>';
+
 let last = 0;
 const newNumber = () => `+1303555${String(last++).padStart(4, '0')}`;
 
@@ -140,7 +142,19 @@ it.each(pausing)('code %s fails its message and pauses the account', async (code
   expect(postsTo(waits)).toBe(0);
 });
 
-const html = '<!doctype html><title>Bad Gateway</title>';
+it.each([401, 403])('a %i without a code does so too', async (status) => {
+  const api = await businessWith(3003);
+  const [to, waits] = [newNumber(), newNumber()];
+  firstAnswer.set(to, { kind: 'raw', status, type: 'text/html', body: html });
+  await queue(api, to);
+  await omega.settled();
+  const message = (await messagesOf(3003)).get(to);
+  expect(message).toMatchObject({ status: 'failed', reason: 'account_config', error_code: null });
+  await queue(api, waits);
+  await omega.settled();
+  expect(postsTo(waits)).toBe(0);
+});
+
 const nonsense: Record<string, Answer> = {
   'HTML with 200': { kind: 'raw', status: 200, type: 'text/html', body: html },
   'HTML with 502': { kind: 'raw', status: 502, type: 'text/html', body: html },
