@@ -22,7 +22,6 @@ const paths = [
   `${account}/Recordings/{Sid}.json`,
 ];
 
-
 const source = process.argv[2];
 if (source === undefined) throw new Error('Name the file twilio_api_v2010.json.');
 const spec = JSON.parse(await readFile(source, 'utf8'));
