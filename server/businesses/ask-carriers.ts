@@ -51,9 +51,7 @@ export async function askCarriers(
     const stranger = theirs.find(({ channel }) => !carrier.channels.includes(channel));
     if (stranger) {
       const remedy = 'Choose another provider for this sender, and post the onboarding again.';
-      return [
-        { about: stranger.address, error: `${provider} does not carry ${stranger.channel}.`, remedy },
-      ];
+      return [{ about: stranger.address, error: `${provider} does not carry ${stranger.channel}.`, remedy }];
     }
     const again = `Send providers.${carrier.account} with the onboarding again.`;
     try {
