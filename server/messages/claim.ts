@@ -60,6 +60,7 @@ export async function claimMessages(
     ready.filter((row) => !quiet.has(row)),
   );
   const due = ready.filter((row) => !quiet.has(row) && !held.has(row));
+  await showWhyHeld(tx, [...held]);
   await orphan(
     tx,
     now,
@@ -188,6 +189,12 @@ async function quietRows(tx: Tx, now: Date, rows: Row[]): Promise<Map<Row, Date>
     if (!verdict.allowed) quiet.set(row, verdict.nextAllowedAt);
   }
   return quiet;
+}
+
+/** For people who wonder why nothing goes out; it is over once the message is claimed. */
+async function showWhyHeld(tx: Tx, held: Row[]): Promise<void> {
+  if (held.length === 0) return;
+  await tx.updateTable('messages').set({ reason: 'account_config' }).where(idsAre(held)).execute();
 }
 
 /** Looks at them again later. */
