@@ -67,6 +67,7 @@ export const exampleMessage = {
   direction: 'outbound',
   status: 'delivered',
   content: 'See you at 9 tomorrow, Ana!',
+  reply_text: null,
   subject: null,
   html: null,
   media_urls: [],
@@ -76,6 +77,7 @@ export const exampleMessage = {
   cc: [],
   bcc: [],
   reply_to: null,
+  sender_authentication: null,
   sent_by: null,
   sender_type: 'system',
   category: 'transactional',
@@ -92,6 +94,7 @@ export const exampleMessage = {
   advice: null,
   attempts: 1,
   unread: false,
+  call: null,
   auto_reply: false,
   external_ref: { type: 'appointment', id: '8841' },
   metadata: {},
@@ -140,7 +143,8 @@ export const listConversations = operation({
         Type.String({
           minLength: 1,
           maxLength: 200,
-          description: 'Part of the name, or a phone or mail address.',
+          description:
+            'Words of the name, each as a beginning; a phone from its start, or its last 7 or 4 digits; a mail address from its start.',
         }),
       ),
       since: Type.Optional(Time('Only those with activity since then.')),

@@ -1,5 +1,7 @@
+import type { Agent } from 'node:https';
 import { accessRoutes } from './access/index.ts';
 import { businessRoutes } from './businesses/index.ts';
+import { callRoutes, callSources, textWhenMissed } from './calls/index.ts';
 import { clientRoutes, consentRoutes } from './clients/index.ts';
 import { conversationRoutes } from './conversations/index.ts';
 import type { Clock } from './core/clock.ts';
@@ -9,6 +11,7 @@ import type { JobQueue } from './core/queue/index.ts';
 import type { Secrets } from './core/secrets.ts';
 import { healthRoutes } from './health/index.ts';
 import { identityRoutes } from './identity/index.ts';
+import { mailRoutes, mailSources, unsubscribeRoutes } from './mail/index.ts';
 import {
   attachmentRoutes,
   type CarrierEvents,
@@ -50,21 +53,32 @@ export function allRoutes(parts: AppParts): Binding[] {
     ...messageRoutes(parts),
     ...emailRoutes(parts),
     ...attachmentRoutes({ ...parts, db: parts.database.db, apiUrl: parts.publicUrl + parts.basePath }),
+    ...unsubscribeRoutes({ db: parts.database.db, secrets: parts.secrets }),
     ...messageActRoutes({ ...parts, db: parts.database.db }),
     ...searchRoutes(parts.cursors),
     ...identityRoutes(parts),
     ...simulatorRoutes({ intake: parts.intake, enabled: parts.simulator }),
+    ...callRoutes(parts),
     ...receiptRoutes(parts),
     ...twilioRoutes(parts),
+    ...mailRoutes(parts),
   ];
 }
 
 /** Every webhook that carriers may post to. */
 export function allWebhookSources(parts: {
   db: Db;
+  queue: JobQueue;
   clock: Clock;
   secrets: Secrets;
   carrierEvents: CarrierEvents;
+  /** Where carriers reach the API: the public URL with the base path. */
+  apiUrl: string;
+  amazonAgent?: Agent;
 }): WebhookSource[] {
-  return [...twilioSources(parts)];
+  return [
+    ...twilioSources(parts),
+    ...mailSources(parts),
+    ...callSources({ ...parts, textWhenMissed: textWhenMissed(parts.db, parts.queue) }),
+  ];
 }

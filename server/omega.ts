@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { Agent } from 'node:https';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import type { Clock as QueueClock } from 'pg-boss';
@@ -17,6 +18,7 @@ import {
 import type { Log } from './core/log.ts';
 import { createJobQueue, type JobQueue } from './core/queue/index.ts';
 import { createSecrets, type Secrets } from './core/secrets.ts';
+import { createSmtpListener, type SmtpListener, type SmtpOptions } from './mail/index.ts';
 import { createCarrierEvents, createIntake } from './messages/index.ts';
 import { createReceipts } from './receipts/index.ts';
 import { secretFits, WrongSecret } from './secret-fits.ts';
@@ -43,6 +45,10 @@ export interface OmegaOptions {
   trustProxy?: number | string[];
   checkAnswers?: boolean;
   carrierDeadlineMs?: number;
+  /** For requests to Amazon, whose certificates sign what SES tells; Node's own when left out. */
+  amazonAgent?: Agent;
+  /** Takes mail in by SMTP; nothing listens when left out. */
+  smtp?: SmtpOptions;
   /** Seconds of every job's lease; each queue's own when left out. Longer than the carrier's deadline. */
   leaseS?: number;
 }
@@ -50,6 +56,8 @@ export interface OmegaOptions {
 export interface Omega {
   /** Null where the process answers no HTTP. */
   http: FastifyInstance | null;
+  /** Null where the process takes no mail in by SMTP. */
+  smtp: SmtpListener | null;
   database: Database;
   queue: JobQueue;
   secrets: Secrets;
@@ -100,6 +108,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
     const secrets = createSecrets(options.secret);
     // Before any job runs: a worker that cannot open a carrier's credentials would fail every message.
     if (!(await secretFits(db, secrets))) throw new WrongSecret();
+    const apiUrl = options.publicUrl + options.basePath;
     const queue = createJobQueue(database, {
       queues: allQueues,
       log,
@@ -108,17 +117,32 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
       supervise: options.worker,
       leaseS: options.leaseS,
     });
+    const { carriers, close: closeCarriers } = allCarriers({
+      db,
+      queue,
+      clock,
+      secrets,
+      apiUrl,
+      simulator: options.simulator,
+    });
+    // Their connections end after the jobs that use them.
+    closers.push(async () => closeCarriers());
     closers.push(() => queue.stop(Math.max(0, jobGraceMs - (performance.now() - closingSince))));
-
-    const apiUrl = options.publicUrl + options.basePath;
-    const carriers = allCarriers({ db, clock, apiUrl, simulator: options.simulator ? { queue } : null });
     const carrierEvents = createCarrierEvents({ db, queue, clock, log, secrets });
     const receipts = createReceipts({
       db,
       clock,
       log,
       secrets,
-      sources: allWebhookSources({ db, clock, secrets, carrierEvents }),
+      sources: allWebhookSources({
+        db,
+        queue,
+        clock,
+        secrets,
+        carrierEvents,
+        apiUrl,
+        amazonAgent: options.amazonAgent,
+      }),
     });
     const jobs = options.worker
       ? allJobs({
@@ -184,9 +208,14 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
       const server = http;
       closers.push(() => closeHttp(server));
     }
+    const smtp =
+      options.server && options.smtp
+        ? createSmtpListener({ db, secrets, clock, log, receipts }, options.smtp)
+        : null;
+    if (smtp) closers.push(() => smtp.close());
     // First of all: while the last requests are answered, no new job begins.
     closers.push(() => queue.stopFetching());
-    return { http, database, queue, secrets, migrated, close };
+    return { http, smtp, database, queue, secrets, migrated, close };
   } catch (error) {
     await close();
     throw error;

@@ -16,8 +16,17 @@ export interface OutgoingMail {
   html: string | null;
   cc: string[];
   bcc: string[];
+  /** Where the caller wants answers; else the address that finds the conversation, where the sender has one. */
   replyTo: string | null;
   attachments: OutgoingAttachment[];
+  /** Its Message-ID, without brackets: of every attempt the same. */
+  mailId: string;
+  /** The Message-ID of the client's mail that it answers, and those of the thread before it, the oldest first. */
+  inReplyTo: string | null;
+  references: string[];
+  /** The conversation's own address at a domain: where bounces of this mail can go too. */
+  conversationId: string;
+  category: 'transactional' | 'marketing';
 }
 
 /** One message as it is handed to a carrier. */
@@ -38,7 +47,13 @@ export interface OutgoingMessage {
 /** What came of handing it over. */
 export type SendOutcome =
   /** The carrier has it, under its own id; it must never be sent again. */
-  | ({ kind: 'accepted' } & Held)
+  | ({
+      kind: 'accepted';
+      /** A mail's Message-ID as its readers see it, where the provider has put its own in place of ours. */
+      mailId?: string;
+      /** Who of `cc` and `bcc` does not get it, and what was said about them. */
+      refusedCopies?: { address: string; code: string | null; message: string }[];
+    } & Held)
   /** The carrier said no: it does not have it. `reason` where the carrier gave no code. */
   | {
       kind: 'refused';
@@ -74,6 +89,8 @@ export type CarrierAccount = Record<string, unknown> | null;
 export interface CarrierSender {
   channel: string;
   address: string;
+  /** Of a mail sender: where answers go. */
+  replyDomain?: string | null;
 }
 
 /** What is wrong with an account or a sender, in words for whoever can mend it. */
@@ -82,6 +99,8 @@ export interface Problem {
   about: string | null;
   error: string;
   remedy: string;
+  /** It sends all the same, but this should be mended. */
+  hint?: boolean;
 }
 
 /**

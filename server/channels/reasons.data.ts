@@ -169,6 +169,25 @@ export const reasonRows = [
     retry: untilItPasses,
   },
   {
+    reason: 'busy',
+    retryable: false,
+    final: false,
+    advice: 'The line was busy. Call again later, or write to the client.',
+  },
+  {
+    reason: 'unanswered',
+    retryable: false,
+    final: false,
+    advice: 'Nobody picked up. Call again later, or write to the client.',
+  },
+  {
+    reason: 'call_failed',
+    retryable: false,
+    final: false,
+    advice:
+      "The call could not be put through. Check the number, and that the provider's account may call its country.",
+  },
+  {
     reason: 'erased',
     retryable: false,
     final: true,
@@ -202,11 +221,41 @@ export type ReasonName = (typeof reasonRows)[number]['reason'];
 const mailLater =
   'The mailbox or its server could not take the mail now. Retry later, or use another channel.';
 
+const later = { advice: mailLater } as const;
+const noMailbox = 'There is no such mailbox, or it takes no mail. Ask the client for the right address.';
+const refusedByServer = 'The receiving mail server refuses our mail. Reach the client by another channel.';
+const onSuppressionList =
+  'The provider sends no mail to this address any more, after a bounce or a complaint. Ask for another one.';
+const takenForSpam = 'The mail was taken for spam or held a forbidden file. Word it anew, and send that.';
+const senderNotProven =
+  "The sender's domain does not allow this provider (SPF, DKIM, DMARC). Set its DNS up as the provider says, then retry.";
+
+/** Only the provider's list keeps the mail away: the ledger learns of the unsubscription by its own event. */
+const unsubscribedAt = (provider: string, code: string): ProviderRow => ({
+  provider,
+  codes: [code],
+  reason: 'opted_out',
+  effect: undefined,
+  advice: 'This client unsubscribed at the provider, which sends them no mail. Only they can undo that.',
+});
+
+/**
+ * A mail server that says "later" often means minutes (it greylists who is new to it), and at worst some hours:
+ * RFC 5321, 4.5.4.1. Eight attempts reach over seven hours, half a day at most.
+ */
+const mailSoon: RetryPolicy = { maxAttempts: 8, firstDelayS: 300, maxDelayS: 14_400 };
+
+/** Who speaks SMTP's codes, in answers and in events. */
+export const mailProviders: readonly string[] = ['smtp', 'sendgrid', 'mailgun', 'postmark', 'ses', 'resend'];
+
 /**
  * Twilio's codes: https://www.twilio.com/docs/api/errors. `http` is for answers with a status alone.
  *
  * `smtp`: the enhanced status codes of RFC 3463, section 3 (list: IANA, SMTP Enhanced Status Codes), which any
  * mail provider may report. An `x` stands for any number; the most precise row counts. 5 is for good, 4 may pass.
+ * Codes of three digits are those of RFC 5321, 4.2.3, for servers that tell no more.
+ *
+ * `sendgrid`: the statuses of its API: https://www.twilio.com/docs/sendgrid/api-reference/mail-send/errors
  */
 export const providerRows: readonly ProviderRow[] = [
   { provider: 'twilio', codes: ['21610'], reason: 'opted_out' },
@@ -427,15 +476,20 @@ export const providerRows: readonly ProviderRow[] = [
     advice: 'There is no such mailbox, or it takes no mail. Ask the client for the right address.',
   },
   { provider: 'smtp', codes: ['5.1.7', '5.1.8', '5.7.23', '5.7.26'], reason: 'sender_config' },
-  { provider: 'smtp', codes: ['4.x.x', '5.2.2'], reason: 'unreachable', advice: mailLater },
+  { provider: 'smtp', codes: ['551', '553'], reason: 'invalid_address' },
+  { provider: 'smtp', codes: ['5.7.8', '5.7.9', '530', '534', '535', '538'], reason: 'account_config' },
+  { provider: 'smtp', codes: ['421'], reason: 'rate_limited' },
+  { provider: 'smtp', codes: ['4.x.x', '4xx'], reason: 'unreachable', advice: mailLater, retry: mailSoon },
+  { provider: 'smtp', codes: ['5.2.2'], reason: 'unreachable', advice: mailLater },
   {
     provider: 'smtp',
     codes: ['4.2.2'],
     reason: 'unreachable',
     advice: "The client's mailbox is full. Retry later, or use another channel.",
+    retry: mailSoon,
   },
   { provider: 'smtp', codes: ['4.3.2', '4.7.x'], reason: 'rate_limited' },
-  { provider: 'smtp', codes: ['5.2.3', '5.3.4', '5.5.x', '5.6.x'], reason: 'invalid_request' },
+  { provider: 'smtp', codes: ['5.2.3', '5.3.4', '5.5.x', '5.6.x', '552'], reason: 'invalid_request' },
   {
     provider: 'smtp',
     codes: ['5.7.x'],
@@ -444,11 +498,131 @@ export const providerRows: readonly ProviderRow[] = [
   },
   {
     provider: 'smtp',
-    codes: ['5.x.x'],
+    codes: ['5.x.x', '5xx'],
     reason: 'unknown',
     final: true,
     advice: 'The receiving mail server refused this for good. Check the address, or use another channel.',
   },
+  // The mail providers' own words, where they say more than the receiving server's enhanced status code, or it
+  // gave none. https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event
+  {
+    provider: 'sendgrid',
+    codes: ['bounce', 'dropped.bounced_address', 'dropped.invalid'],
+    reason: 'invalid_address',
+    advice: noMailbox,
+  },
+  { provider: 'sendgrid', codes: ['blocked'], reason: 'blocked', advice: refusedByServer },
+  {
+    provider: 'sendgrid',
+    codes: ['dropped.spam_reporting_address'],
+    reason: 'blocked',
+    advice: onSuppressionList,
+  },
+  unsubscribedAt('sendgrid', 'dropped.unsubscribed_address'),
+  { provider: 'sendgrid', codes: ['dropped.spam_content'], reason: 'filtered', advice: takenForSpam },
+  { provider: 'sendgrid', codes: ['dropped.invalid_smtpapi_header'], reason: 'invalid_request' },
+  { provider: 'sendgrid', codes: ['dropped.over_quota'], reason: 'account_config' },
+  // https://postmarkapp.com/developer/api/bounce-api#bounce-types
+  {
+    provider: 'postmark',
+    codes: ['HardBounce', 'BadEmailAddress', 'Unconfirmed'],
+    reason: 'invalid_address',
+    advice: noMailbox,
+  },
+  { provider: 'postmark', codes: ['SoftBounce', 'Transient', 'DnsError'], reason: 'unreachable', ...later },
+  { provider: 'postmark', codes: ['Blocked'], reason: 'blocked', advice: refusedByServer },
+  { provider: 'postmark', codes: ['VirusNotification'], reason: 'filtered', advice: takenForSpam },
+  { provider: 'postmark', codes: ['DMARCPolicy'], reason: 'sender_config', advice: senderNotProven },
+  { provider: 'postmark', codes: ['ManuallyDeactivated'], reason: 'blocked', advice: onSuppressionList },
+  { provider: 'postmark', codes: ['SMTPApiError', 'TemplateRenderingFailed'], reason: 'invalid_request' },
+  // https://documentation.mailgun.com/docs/mailgun/user-manual/events/event-structure
+  {
+    provider: 'mailgun',
+    codes: ['bounce', 'hardfail', 'suppress-bounce'],
+    reason: 'invalid_address',
+    advice: noMailbox,
+  },
+  {
+    provider: 'mailgun',
+    codes: ['generic', 'temporary', 'old', 'greylisted'],
+    reason: 'unreachable',
+    ...later,
+  },
+  { provider: 'mailgun', codes: ['espblock', 'blacklisted'], reason: 'blocked', advice: refusedByServer },
+  { provider: 'mailgun', codes: ['suppress-complaint'], reason: 'blocked', advice: onSuppressionList },
+  unsubscribedAt('mailgun', 'suppress-unsubscribe'),
+  { provider: 'mailgun', codes: ['rejected'], reason: 'invalid_request' },
+  // https://docs.aws.amazon.com/ses/latest/dg/notification-contents.html#bounce-types
+  {
+    provider: 'ses',
+    codes: ['Permanent.General', 'Permanent.NoEmail', 'Permanent.Undetermined'],
+    reason: 'invalid_address',
+    advice: noMailbox,
+  },
+  {
+    provider: 'ses',
+    codes: ['Permanent.Suppressed', 'Permanent.OnAccountSuppressionList'],
+    reason: 'blocked',
+    advice: onSuppressionList,
+  },
+  unsubscribedAt('ses', 'Permanent.UnsubscribedRecipient'),
+  {
+    provider: 'ses',
+    codes: [
+      'Transient.General',
+      'Transient.MailboxFull',
+      'Transient.CustomTimeoutExceeded',
+      'Undetermined.Undetermined',
+    ],
+    reason: 'unreachable',
+    ...later,
+  },
+  {
+    provider: 'ses',
+    codes: ['Transient.MessageTooLarge', 'Transient.AttachmentRejected', 'RenderingFailure'],
+    reason: 'invalid_request',
+  },
+  {
+    provider: 'ses',
+    codes: ['Transient.ContentRejected', 'Reject'],
+    reason: 'filtered',
+    advice: takenForSpam,
+  },
+  // https://resend.com/docs/dashboard/emails/email-bounces
+  {
+    provider: 'resend',
+    codes: ['Permanent', 'Permanent.General', 'Permanent.NoEmail'],
+    reason: 'invalid_address',
+    advice: noMailbox,
+  },
+  {
+    provider: 'resend',
+    codes: ['suppressed', 'Permanent.Suppressed', 'Permanent.OnAccountSuppressionList'],
+    reason: 'blocked',
+    advice: onSuppressionList,
+  },
+  {
+    provider: 'resend',
+    codes: [
+      'Transient',
+      'Transient.General',
+      'Transient.MailboxFull',
+      'Undetermined',
+      'Undetermined.Undetermined',
+    ],
+    reason: 'unreachable',
+    ...later,
+  },
+  {
+    provider: 'resend',
+    codes: ['Transient.MessageTooLarge', 'Transient.AttachmentRejected'],
+    reason: 'invalid_request',
+  },
+  { provider: 'resend', codes: ['Transient.ContentRejected'], reason: 'filtered', advice: takenForSpam },
+  { provider: 'resend', codes: ['reached_daily_quota'], reason: 'account_config' },
+  { provider: 'sendgrid', codes: ['400', '406', '413', '415'], reason: 'invalid_request' },
+  { provider: 'sendgrid', codes: ['401', '403', '404', '405'], reason: 'account_config' },
+  { provider: 'sendgrid', codes: ['429'], reason: 'rate_limited' },
   {
     provider: 'simulator',
     codes: ['suppressed'],

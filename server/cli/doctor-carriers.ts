@@ -1,11 +1,8 @@
-import { askCarriers } from '../businesses/index.ts';
-import { allCarriers } from '../carriers.ts';
+import { sql } from 'kysely';
 import type { Config } from '../config.ts';
-import { systemClock } from '../core/clock.ts';
-import type { Database, Db } from '../core/db/index.ts';
-import { createLog } from '../core/log.ts';
-import { createJobQueue } from '../core/queue/index.ts';
+import type { Db } from '../core/db/index.ts';
 import type { Secrets } from '../core/secrets.ts';
+import { smtpProviders } from '../mail/index.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
 /** A database of many businesses with one fault in common needs no line for each. */
@@ -18,7 +15,11 @@ export async function checkCarriers(db: Db, secrets: Secrets, config: Config): P
     .leftJoin('provider_accounts as account', (join) =>
       join
         .onRef('account.business_id', '=', 'senders.business_id')
-        .onRef('account.provider', '=', 'senders.provider'),
+        .on(
+          'account.provider',
+          '=',
+          sql<string>`case when senders.provider in (${sql.join([...smtpProviders])}) then 'smtp' else senders.provider end`,
+        ),
     )
     .select([
       'senders.business_id',
@@ -64,23 +65,29 @@ function wrongWith(sender: SenderFacts, secrets: Secrets, config: Config): Findi
       'Set OMEGA_SIMULATOR=on, or onboard the business again with a real carrier.',
     );
   }
+  const account = accountOf(provider);
   if (sender.sealed_credentials === null) {
     return fail(
       'carriers',
-      `${who}: there are no credentials for ${provider}`,
-      `Post the onboarding again with providers.${provider}.`,
+      `${who}: there are no credentials for ${account}`,
+      `Post the onboarding again with providers.${account}.`,
     );
   }
   try {
-    secrets.open(sender.sealed_credentials, `provider ${business_id} ${provider}`);
+    secrets.open(sender.sealed_credentials, `provider ${business_id} ${account}`);
     return null;
   } catch {
     return fail(
       'carriers',
-      `${who}: the credentials for ${provider} do not open with this secret`,
-      `Set OMEGA_SECRET to what it was, or post the onboarding again with providers.${provider}.`,
+      `${who}: the credentials for ${account} do not open with this secret`,
+      `Set OMEGA_SECRET to what it was, or post the onboarding again with providers.${account}.`,
     );
   }
+}
+
+/** Several mail providers are reached through one account. */
+function accountOf(provider: string): string {
+  return (smtpProviders as readonly string[]).includes(provider) ? 'smtp' : provider;
 }
 
 /** Carriers call back from outside. */
@@ -95,41 +102,6 @@ function checkPublicUrl({ publicUrl }: Config): Finding[] {
       'Set OMEGA_PUBLIC_URL to the https address that leads here from outside.',
     ),
   ];
-}
-
-/** Asks the carriers of one business about its accounts and senders: as its onboarding does, sending nothing. */
-export async function checkBusiness(
-  database: Database,
-  secrets: Secrets,
-  config: Config,
-  businessId: number,
-): Promise<Finding[]> {
-  const { db } = database;
-  const business = await db
-    .selectFrom('businesses')
-    .select('name')
-    .where('business_id', '=', businessId)
-    .executeTakeFirst();
-  if (!business)
-    return [fail('business', `there is no business ${businessId}`, 'Onboard it: POST /business/onboard.')];
-  const apiUrl = config.publicUrl + config.basePath;
-  const log = createLog({ level: 'silent', pretty: false });
-  // Never started: nothing is enqueued by a check.
-  const queue = createJobQueue(database, { queues: [], log, clock: systemClock, supervise: false });
-  const carriers = allCarriers({
-    db,
-    clock: systemClock,
-    apiUrl,
-    simulator: config.simulator ? { queue } : null,
-  });
-  const { senders, problems } = await askCarriers('check', businessId, { db, secrets, carriers, apiUrl });
-  if (senders === 0)
-    return [warn('business', `${business.name} has no senders`, 'Post the onboarding again with senders.')];
-  if (problems.length === 0)
-    return [ok('business', `${business.name}: its carriers take all ${senders} senders`)];
-  return problems.map(({ about, error, remedy }) =>
-    fail('business', `${business.name}: ${about === null ? error : `${about}: ${error}`}`, remedy),
-  );
 }
 
 /** Accounts that their carrier refuses: nothing is sent with them. */

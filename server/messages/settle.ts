@@ -152,13 +152,22 @@ async function moveAttempts(tx: Tx, now: Date, outcomes: AttemptOutcome[]): Prom
 async function nameByCarrier(tx: Tx, held: AttemptOutcome[]): Promise<void> {
   const accepted = held.flatMap(({ message, outcome }) =>
     outcome.kind === 'accepted'
-      ? [{ b: message.businessId, m: message.messageId, n: message.attemptNo, id: outcome.providerMessageId }]
+      ? [
+          {
+            b: message.businessId,
+            m: message.messageId,
+            n: message.attemptNo,
+            id: outcome.providerMessageId,
+            mail: outcome.mailId ?? null,
+          },
+        ]
       : [],
   );
   if (accepted.length === 0) return;
   await sql`
-    update messages set provider_message_id = coalesce(messages.provider_message_id, w.id)
-    from jsonb_to_recordset(${JSON.stringify(accepted)}::jsonb) as w(b bigint, m uuid, n int, id text)
+    update messages set provider_message_id = coalesce(messages.provider_message_id, w.id),
+      mail_id = coalesce(w.mail, messages.mail_id)
+    from jsonb_to_recordset(${JSON.stringify(accepted)}::jsonb) as w(b bigint, m uuid, n int, id text, mail text)
     where messages.business_id = w.b and messages.message_id = w.m and messages.attempts = w.n
       -- The host may have recorded our own send under the carrier's id before us; the attempt keeps it.
       and not exists (select 1 from messages o where o.business_id = w.b and o.provider = messages.provider

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { mailIdOf } from '../channels/index.ts';
 import { type ConsentEntry, writeConsents } from '../clients/index.ts';
 import {
   type AmbiguousMessage,
@@ -18,6 +19,7 @@ import { helpReplies, warnOfCancellations } from './keyword-follow-up.ts';
 import { mailColumns, writeAttachments } from './mail-content.ts';
 import { type Known, type Prepared, prepare } from './prepare.ts';
 import { sendMessageQueue } from './queues.ts';
+import { isLost } from './status.ts';
 import { writeTimeline } from './timeline.ts';
 import { type Searchable, writeWords } from './words.ts';
 
@@ -39,11 +41,13 @@ export async function writeMessages(
   const ready = prepared.filter((one): one is Prepared => 'draft' in one);
   if (ready.length === 0) return prepared.map(answerOf);
 
-  const duplicates = await insertMessages(tx, now, ready);
+  const duplicates = await insertMessages(tx, now, ready, secrets);
   const fresh = ready.filter((one) => !duplicates.has(one));
   await writeAttachments(tx, now, fresh);
   await writeWords(tx, fresh.map(searchable));
-  const events = fresh.flatMap(changeConversation);
+  const answers: Answer[] = [];
+  const events = fresh.flatMap((one) => changeConversation(one, answers));
+  await noteAnswers(tx, answers);
   events.push(...(await warnOfCancellations(tx, now, fresh)));
   await writeConsents(tx, now, fresh.flatMap(consentEntries));
   await writeTimeline(
@@ -82,10 +86,15 @@ function answerOf(one: Prepared | Known | Fault): Written | Fault {
 }
 
 /** @returns those whose carrier's message somebody else wrote since we looked, with the message that is there */
-async function insertMessages(tx: Tx, now: Date, all: Prepared[]): Promise<Map<Prepared, Written>> {
+async function insertMessages(
+  tx: Tx,
+  now: Date,
+  all: Prepared[],
+  secrets: Secrets,
+): Promise<Map<Prepared, Written>> {
   const inserted = await tx
     .insertInto('messages')
-    .values(all.map((one) => messageRow(one, now)))
+    .values(all.map((one) => messageRow(one, now, secrets)))
     .onConflict((conflict) =>
       conflict
         .columns(['business_id', 'provider', 'provider_message_id'])
@@ -128,7 +137,7 @@ function searchable({ draft, ...one }: Prepared): Searchable {
   };
 }
 
-function messageRow(one: Prepared, now: Date) {
+function messageRow(one: Prepared, now: Date, secrets: Secrets) {
   const { draft, decision } = one;
   const inbound = draft.direction === 'inbound';
   return {
@@ -161,9 +170,17 @@ function messageRow(one: Prepared, now: Date) {
     occurred_at: one.occurredAt,
     created_at: now,
     ...mailColumns(draft.mail),
+    call: draft.call ? JSON.stringify(draft.call) : null,
+    ...ownMailId(one, secrets),
     auto_reply: draft.autoReply ?? false,
     ...timesOf(decision.status, one.occurredAt),
   };
+}
+
+/** Written down before it is sent: what comes back may be faster than the carrier's answer. */
+function ownMailId({ draft, messageId, ownAddress }: Prepared, secrets: Secrets): { mail_id?: string } {
+  const isOurs = draft.act === 'queue' && draft.channel === 'email' && ownAddress !== null;
+  return isOurs ? { mail_id: mailIdOf(messageId, ownAddress, secrets) } : {};
 }
 
 /** A recorded message brings its times with its status. */
@@ -184,7 +201,7 @@ export function senderTypeOf(draft: Draft): 'staff' | 'client' | 'system' | 'aut
 }
 
 /** Changes the locked conversation in memory; the row is saved once for all. @returns what happened */
-function changeConversation(one: Prepared): NewEvent[] {
+function changeConversation(one: Prepared, answers: Answer[]): NewEvent[] {
   const { draft, conversation, decision } = one;
   const about = {
     message_id: one.messageId,
@@ -216,7 +233,7 @@ function changeConversation(one: Prepared): NewEvent[] {
     // Several drafts of a batch may stand in one new conversation; it is made once.
     conversation.created = false;
   }
-  noteMessage(conversation, {
+  const since = noteMessage(conversation, {
     messageId: one.messageId,
     channel: draft.channel,
     direction: draft.direction,
@@ -224,7 +241,9 @@ function changeConversation(one: Prepared): NewEvent[] {
     occurredAt: one.occurredAt,
     unread: decision.unread,
     autoReply: draft.autoReply,
+    failed: isLost(decision.status),
   });
+  if (since) answers.push({ b: draft.businessId, m: one.messageId, since });
   events.push(event(eventTypeOf(one), about));
   if (draft.direction === 'inbound' && decision.unread && !draft.autoReply) {
     const reopened = reopen(conversation, draft.by, 'message.received');
@@ -242,6 +261,21 @@ function changeConversation(one: Prepared): NewEvent[] {
     );
   }
   return events;
+}
+
+interface Answer {
+  b: number;
+  m: string;
+  since: Date;
+}
+
+/** Keeps with an answer since when its client waited: they wait again where it is lost. */
+async function noteAnswers(tx: Tx, answers: Answer[]): Promise<void> {
+  if (answers.length === 0) return;
+  await sql`
+    update messages set answers_since = w.since
+    from jsonb_to_recordset(${JSON.stringify(answers)}::jsonb) as w(b bigint, m uuid, since timestamptz)
+    where messages.business_id = w.b and messages.message_id = w.m`.execute(tx);
 }
 
 function ambiguityOf(one: Prepared): AmbiguousMessage[] {

@@ -44,6 +44,14 @@ export interface Receipts {
 const resumeAfterMs = 30_000;
 const mostTries = 5;
 
+/**
+ * Carriers wait 10 to 15 s and then post the same again. A batch of a thousand events may take longer: it is kept
+ * by then, and a crash in the middle is what {@link Receipts.resume} is for.
+ */
+const answerWithinMs = 5_000;
+
+const soon = (ms: number) => new Promise<null>((resolve) => setTimeout(resolve, ms, null).unref());
+
 export function createReceipts(options: {
   db: Db;
   clock: Clock;
@@ -61,7 +69,8 @@ export function createReceipts(options: {
     try {
       return await source.verify(webhook);
     } catch (error) {
-      if (faultOfDatabaseError(error)) throw error;
+      // What we cannot judge now for a trouble of ours, the carrier sends again.
+      if (faultOfDatabaseError(error) || (error instanceof Fault && error.status >= 500)) throw error;
       log.error({ err: error, source: source.name }, 'a webhook could not be judged');
       const why = error instanceof Error ? error.message : String(error);
       return { kind: 'doubted', reason: `It could not be judged: ${why}`, businessId: null };
@@ -144,7 +153,17 @@ export function createReceipts(options: {
         businessId: oneOf(belief.businessIds),
         note: null,
       });
-      return apply(source, webhook, receiptId, belief.businessIds);
+      const applying = apply(source, webhook, receiptId, belief.businessIds);
+      const received = await Promise.race([applying, soon(answerWithinMs)]);
+      if (received) return received;
+      log.info(
+        { receipt_id: receiptId, source: name },
+        'a webhook takes long: it is answered before it is applied',
+      );
+      applying.catch((error) =>
+        log.error({ err: error, receipt_id: receiptId }, 'a kept webhook could not be applied'),
+      );
+      return { receiptId, state: 'kept', note: null, answer: null };
     },
 
     replay: again,

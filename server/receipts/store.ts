@@ -13,6 +13,8 @@ export type ReceiptRow = Selectable<Tables['webhook_receipts']>;
 export const receiptRetentionDays = 30;
 /** Anyone can post what is doubted: beyond so many the oldest go. */
 export const mostQuarantined = 10_000;
+/** And beyond so many bytes: a mail may have 50 MB. */
+export const mostQuarantinedBytes = 1024 ** 3;
 const deletedAtOnce = 1_000;
 
 /** A receipt of the same doubted webhook again is counted, not kept twice. */
@@ -132,7 +134,12 @@ export async function forgetReceipts(db: Db, now: Date): Promise<number> {
       (select receipt_id from webhook_receipts where received_at < ${old} and state <> 'kept' limit ${deletedAtOnce})
       union
       (select receipt_id from webhook_receipts where state = 'quarantined'
-        order by receipt_id desc offset ${mostQuarantined} limit ${deletedAtOnce}))`.execute(db);
+        order by receipt_id desc offset ${mostQuarantined} limit ${deletedAtOnce})
+      union
+      (select receipt_id from (
+          select receipt_id, sum(octet_length(body)) over (order by receipt_id desc) as bytes
+          from webhook_receipts where state = 'quarantined'
+        ) q where bytes > ${mostQuarantinedBytes} limit ${deletedAtOnce}))`.execute(db);
   return Number(numAffectedRows ?? 0);
 }
 

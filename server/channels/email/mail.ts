@@ -2,6 +2,7 @@ import { Fault, type FieldFault } from '../../core/fault.ts';
 import { type Attachment, readAttachments } from './attachments.ts';
 import { htmlOfText, textOfHtml, wordsOfHtml } from './derive.ts';
 import { cleanHeader, headerFault, readMailbox } from './headers.ts';
+import { replyOf } from './reply.ts';
 import { NestedTooDeep, sanitiseHtml, sanitiserVersion } from './sanitise.ts';
 
 /** What a mail has beside its words, subject and the two addresses. Kept with its message. */
@@ -15,6 +16,26 @@ export interface MailContent {
   bcc: string[];
   replyTo: string | null;
   attachments: Attachment[];
+  /** What a received one brings besides. */
+  received?: ReceivedMail;
+}
+
+/** What is known of a mail because of the way that it came. */
+export interface ReceivedMail {
+  /** Its Message-ID without brackets. */
+  mailId: string | null;
+  /** What the sender wrote now, without the quoted tail; null where that is all of it. */
+  replyText: string | null;
+  authentication: SenderAuthentication | null;
+}
+
+/** What the receiving server found out about the sender, in its own words (`pass`, `fail`, `none`, …; RFC 8601). */
+export interface SenderAuthentication {
+  spf: string | null;
+  dkim: string | null;
+  dmarc: string | null;
+  /** Who says so: a provider, or a server's name. */
+  by: string | null;
 }
 
 /** A mail as a caller writes it; its sizes are checked by the schema. */
@@ -69,6 +90,8 @@ export function readMail(input: MailInput, derive: 'both' | 'text'): { content: 
   const given = input.attachments ?? [];
   if (input.text === undefined && input.html === undefined && (derive === 'both' || given.length === 0))
     note({ path: 'text', message: 'is required (or `html`)', code: 'required' });
+  else if (derive === 'both' && input.text === '' && input.html === undefined && given.length === 0)
+    note({ path: 'text', message: 'must not be empty in a mail of nothing else', code: 'too_short' });
   const { attachments, faults: ofFiles } = readAttachments(given);
   faults.push(...ofFiles);
   const display = input.html === undefined || faults.length > 0 ? null : cleaned(input.html);
@@ -80,7 +103,8 @@ export function readMail(input: MailInput, derive: 'both' | 'text'): { content: 
       errors: faults,
     });
   }
-  const content = input.text ?? textOfHtml(input.html ?? '');
+  // Of what may be shown, so that no address that was taken out of a link comes back as text.
+  const content = input.text ?? textOfHtml((display as string | null) ?? '');
   const html = input.html ?? (derive === 'both' ? htmlOfText(content) : null);
   const displayHtml = html === null ? null : ((display as string | null) ?? sanitiseHtml(html));
   return { content, mail: { ...mailOf(html, displayHtml), cc, bcc, replyTo, attachments } };
@@ -99,11 +123,14 @@ export function receiveMail(input: { subject: string | null; text: string; html:
   const isTooDeep = display === tooDeep;
   let content = input.text;
   if (content === '' && input.html !== null)
-    content = isTooDeep ? wordsOfHtml(input.html) : textOfHtml(input.html);
+    content = isTooDeep ? wordsOfHtml(input.html) : textOfHtml(display as string);
   return {
     subject: input.subject === null ? null : cleanHeader(input.subject),
     content,
-    mail: mailOf(input.html, isTooDeep ? null : display),
+    mail: {
+      ...mailOf(input.html, isTooDeep ? null : display),
+      received: { mailId: null, replyText: replyOf(content), authentication: null },
+    },
   };
 }
 
