@@ -424,6 +424,19 @@ describe('pictures', () => {
     expect((await fetch(local)).status).toBe(404);
   });
 
+  it.each([
+    ['a visiting card', 'BEGIN:VCARD\r\nVERSION:3.0\r\nEND:VCARD\r\n', 'media-1.vcf'],
+    ['an appointment', 'BEGIN:VCALENDAR\r\nVERSION:2.0\r\nEND:VCALENDAR\r\n', 'media-1.ics'],
+    ['a PDF', '%PDF-1.7\n%%EOF', 'media-1.pdf'],
+  ])('may be %s', async (what, content, filename) => {
+    const from = `+170655503${10 + what.length}`;
+    const { form, paths } = await mms(from, 1);
+    twilio.media.set(paths[0]!, serves(content));
+    await postAsTwilio(omega, incoming, form);
+    await omega.settled();
+    expect((await received(api, from))[0].attachments).toMatchObject([{ filename }]);
+  });
+
   it('are fetched again when Twilio was not ready', async () => {
     const { form, paths } = await mms('+17065550131', 1);
     let times = 0;
