@@ -41,7 +41,10 @@ export async function connectVoice(
     try {
       const number = await numberOf(asked, address);
       // The check, which comes after, says so with its remedy.
-      if (number) await asked.client.incomingPhoneNumbers(number.sid).update(urls);
+      if (!number) continue;
+      // With an app beside it Twilio would not call the URL.
+      const settings = { ...urls, ...(number.voiceApplicationSid && { voiceApplicationSid: '' }) };
+      await asked.client.incomingPhoneNumbers(number.sid).update(settings);
     } catch (error) {
       problems.push(failed(address, asked.exchange, error, {}));
     }

@@ -12,7 +12,9 @@ beforeAll(async () => {
   omega = await startOmega({ publicUrl: 'https://omega.example' });
   twilio = await startFakeTwilio(() => omega.clock.now());
   twilio.apps.add(twiml_app_sid);
-  twilio.numbers.set(number, { sid: numberSid, sms: true, smsUrl: '' });
+  // Its calls go to another app until then.
+  const voiceApp = `AP${'a7'.repeat(16)}`;
+  twilio.numbers.set(number, { sid: numberSid, sms: true, voiceApp, smsUrl: '' });
 });
 afterAll(async () => {
   await omega.close();
@@ -58,7 +60,7 @@ test('onboarding sets where the number and the TwiML App are answered, by reques
       Object.fromEntries(form),
     ]);
   expect(set).toEqual([
-    [`/IncomingPhoneNumbers/${numberSid}.json`, urls],
+    [`/IncomingPhoneNumbers/${numberSid}.json`, { ...urls, VoiceApplicationSid: '' }],
     [`/Applications/${twiml_app_sid}.json`, urls],
   ]);
 });
