@@ -1,4 +1,5 @@
 /** The whole API as rows. A tag's operations stand in its file; this list is all there is. */
+import * as attachments from './attachments.ts';
 import * as authentication from './authentication.ts';
 import * as business from './business.ts';
 import * as clientImports from './client-imports.ts';
@@ -16,6 +17,7 @@ import * as session from './session.ts';
 import * as simulator from './simulator.ts';
 import * as sms from './sms.ts';
 import * as staffs from './staffs.ts';
+import * as twilio from './twilio.ts';
 import * as unsubscribe from './unsubscribe.ts';
 
 export const contract = {
@@ -32,6 +34,8 @@ export const contract = {
   recordEmail: email.recordEmail,
   updateEmailStatus: email.updateEmailStatus,
   downloadAttachment: email.downloadAttachment,
+  getAttachmentLink: attachments.getAttachmentLink,
+  downloadLinkedAttachment: attachments.downloadLinkedAttachment,
   receiveEmailWebhook: email.receiveEmailWebhook,
   listEmailWebhooks: email.listEmailWebhooks,
   showUnsubscribe: unsubscribe.showUnsubscribe,
@@ -73,6 +77,8 @@ export const contract = {
   exportClient: identity.exportClient,
   eraseClient: identity.eraseClient,
   confirmIdentity: identity.confirmIdentity,
+  receiveTwilioSms: twilio.receiveTwilioSms,
+  updateTwilioSmsStatus: twilio.updateTwilioSmsStatus,
   simulateInbound: simulator.simulateInbound,
   listWebhookReceipts: receipts.listWebhookReceipts,
   getWebhookReceipt: receipts.getWebhookReceipt,
@@ -100,6 +106,7 @@ export const tags: Record<string, string> = {
   messages: 'Messages of any channel: record, retry, find, look into, move and cancel.',
   'business-clients': 'The people: find them, bring them in, merge, export and erase them.',
   'webhook-receipts': 'What carriers posted, as it came: look into it, and replay what was refused.',
+  twilio: 'What Twilio posts to us.',
   simulator: 'A carrier to try everything with, no account needed.',
 };
 

@@ -19,6 +19,8 @@ export const routes: { readonly [Id in CallableId]: `${Contract[Id]['method']} $
   queueEmail: 'POST /email/queue',
   recordEmail: 'POST /email/record',
   updateEmailStatus: 'POST /email/status',
+  getAttachmentLink: 'GET /businesses/{business_id}/messages/{message_id}/attachments/{attachment_id}/link',
+  downloadLinkedAttachment: 'GET /attachments/{link}',
   downloadAttachment: 'GET /businesses/{business_id}/messages/{message_id}/attachments/{attachment_id}',
   listEmailWebhooks: 'GET /businesses/{business_id}/email/webhooks',
   showUnsubscribe: 'GET /email/unsubscribe/{unsubscribe_token}',

@@ -12,6 +12,7 @@ import { healthRoutes } from './health/index.ts';
 import { identityRoutes } from './identity/index.ts';
 import { mailRoutes, mailSources, unsubscribeRoutes } from './mail/index.ts';
 import {
+  attachmentRoutes,
   type CarrierEvents,
   emailRoutes,
   type Intake,
@@ -21,6 +22,7 @@ import {
 } from './messages/index.ts';
 import { type Receipts, receiptRoutes, type WebhookSource } from './receipts/index.ts';
 import { simulatorRoutes } from './simulator/index.ts';
+import { twilioRoutes, twilioSources } from './twilio/index.ts';
 
 export interface AppParts {
   database: Database;
@@ -48,13 +50,15 @@ export function allRoutes(parts: AppParts): Binding[] {
     ...consentRoutes(parts),
     ...conversationRoutes(parts),
     ...messageRoutes(parts),
-    ...emailRoutes({ db: parts.database.db, intake: parts.intake }),
+    ...emailRoutes(parts),
     ...unsubscribeRoutes({ db: parts.database.db, secrets: parts.secrets }),
+    ...attachmentRoutes({ ...parts, db: parts.database.db, apiUrl: parts.publicUrl + parts.basePath }),
     ...messageActRoutes({ ...parts, db: parts.database.db }),
     ...searchRoutes(parts.cursors),
     ...identityRoutes(parts),
     ...simulatorRoutes({ intake: parts.intake, enabled: parts.simulator }),
     ...receiptRoutes(parts),
+    ...twilioRoutes(parts),
     ...mailRoutes(parts),
   ];
 }
@@ -67,5 +71,5 @@ export function allWebhookSources(parts: {
   carrierEvents: CarrierEvents;
   amazonAgent?: Agent;
 }): WebhookSource[] {
-  return [...mailSources(parts)];
+  return [...twilioSources(parts), ...mailSources(parts)];
 }

@@ -5,7 +5,8 @@ import type { FastifyInstance } from 'fastify';
 import type { Clock as QueueClock } from 'pg-boss';
 import { createAuthenticate } from './access/index.ts';
 import { allRoutes, allWebhookSources } from './app.ts';
-import type { Carrier, Carriers } from './channels/index.ts';
+import { allCarriers } from './carriers.ts';
+import type { Carriers } from './channels/index.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { type Database, type DatabaseTarget, migrate, openDatabase } from './core/db/index.ts';
 import {
@@ -18,11 +19,10 @@ import {
 import type { Log } from './core/log.ts';
 import { createJobQueue, type JobQueue } from './core/queue/index.ts';
 import { createSecrets, type Secrets } from './core/secrets.ts';
-import { createMailCarriers, createSmtpListener, type SmtpListener, type SmtpOptions } from './mail/index.ts';
+import { createSmtpListener, type SmtpListener, type SmtpOptions } from './mail/index.ts';
 import { createCarrierEvents, createIntake } from './messages/index.ts';
 import { createReceipts } from './receipts/index.ts';
 import { secretFits, WrongSecret } from './secret-fits.ts';
-import { createSimulator } from './simulator/index.ts';
 import { allJobs, allQueues } from './worker.ts';
 
 /** What a process of Omega is made of. */
@@ -110,9 +110,11 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
     // Before any job runs: a worker that cannot open a carrier's credentials would fail every message.
     if (!(await secretFits(db, secrets))) throw new WrongSecret();
     const apiUrl = options.publicUrl + options.basePath;
-    const mail = createMailCarriers({ clock, secrets, apiUrl });
-    // Its connections end after the jobs that use them.
-    closers.push(async () => mail.close());
+    let carriers: Carriers = new Map();
+    // Their connections end after the jobs that use them.
+    closers.push(async () => {
+      for (const carrier of carriers.values()) carrier.close?.();
+    });
     const queue = createJobQueue(database, {
       queues: allQueues,
       log,
@@ -123,11 +125,13 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
     });
     closers.push(() => queue.stop(Math.max(0, jobGraceMs - (performance.now() - closingSince))));
 
-    const carriers: Carriers = new Map<string, Carrier>(
-      [...(options.simulator ? [createSimulator({ db, queue, clock })] : []), ...mail.carriers].map(
-        (carrier) => [carrier.provider, carrier],
-      ),
-    );
+    carriers = allCarriers({
+      db,
+      clock,
+      secrets,
+      apiUrl,
+      simulator: options.simulator ? { queue } : null,
+    });
     const carrierEvents = createCarrierEvents({ db, queue, clock, log, secrets });
     const receipts = createReceipts({
       db,

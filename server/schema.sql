@@ -29,7 +29,8 @@ CREATE TABLE public.attachments (
     size integer NOT NULL,
     sha256 text NOT NULL,
     content bytea NOT NULL,
-    created_at timestamp with time zone NOT NULL
+    created_at timestamp with time zone NOT NULL,
+    source_url text
 );
 
 CREATE TABLE public.attempts (
@@ -309,7 +310,9 @@ CREATE TABLE public.provider_accounts (
     provider text NOT NULL,
     sealed_credentials text NOT NULL,
     created_at timestamp with time zone NOT NULL,
-    updated_at timestamp with time zone NOT NULL
+    updated_at timestamp with time zone NOT NULL,
+    paused_at timestamp with time zone,
+    paused_reason text
 );
 
 CREATE TABLE public.requests (

@@ -6,13 +6,24 @@ import type { Database } from './core/db/index.ts';
 import type { Log } from './core/log.ts';
 import type { JobHandler, JobQueue, QueueDefinition } from './core/queue/index.ts';
 import type { Secrets } from './core/secrets.ts';
-import { type CarrierEvents, deliveryJobs, sendMessageQueue, settleAttemptQueue } from './messages/index.ts';
+import {
+  type CarrierEvents,
+  deliveryJobs,
+  fetchMediaQueue,
+  mediaJobs,
+  pausedAccountJobs,
+  resumeAccountQueue,
+  sendMessageQueue,
+  settleAttemptQueue,
+} from './messages/index.ts';
 import { simulatorCallbackQueue, simulatorJobs } from './simulator/index.ts';
 
 /** Every queue there is: who enqueues must know it, whether or not this process works on it. */
 export const allQueues = [
   sendMessageQueue,
   settleAttemptQueue,
+  resumeAccountQueue,
+  fetchMediaQueue,
   simulatorCallbackQueue,
   onboardQueue,
   wakeConversationQueue,
@@ -44,6 +55,8 @@ export function allJobs(parts: WorkerParts): JobHandler[] {
       // A slow carrier holds a batch; the others go on.
       concurrency: kind === 'pglite' ? 2 : 4,
     }),
+    ...pausedAccountJobs({ ...parts, db }),
+    ...mediaJobs({ ...parts, db }),
     ...onboardingJobs({ ...parts, db }),
     ...conversationJobs({ ...parts, db }),
     ...simulatorJobs(parts.carrierEvents),

@@ -1,6 +1,7 @@
 export { businessFor, locationMustExist } from './access.ts';
 export { type OnboardingPlan, writeBusiness } from './onboard.ts';
-export { onboardingJobs, onboardQueue } from './onboarding-jobs.ts';
+export { type Asked, askCarriers, onboardingJobs, onboardQueue } from './onboarding-jobs.ts';
+export { type AccountKey, pauseAccounts, pausedAmong, resumeAccount } from './paused-accounts.ts';
 export {
   type FoundAccount,
   findProviderAccounts,

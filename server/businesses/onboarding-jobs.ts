@@ -1,6 +1,6 @@
 import type { Carriers, Problem } from '../channels/index.ts';
 import type { Clock } from '../core/clock.ts';
-import { type Db, inTransaction, type Tx } from '../core/db/index.ts';
+import { type Db, faultOfDatabaseError, inTransaction, type Tx } from '../core/db/index.ts';
 import { recordEvents } from '../core/events/index.ts';
 import type { Origin } from '../core/http/index.ts';
 import type { JobHandler, QueueDefinition } from '../core/queue/index.ts';
@@ -112,9 +112,21 @@ async function setStep(
     .execute();
 }
 
-/** Asks each carrier about all of its senders at once. */
-async function runStep(name: OnboardingStep, businessId: number, options: JobOptions): Promise<StepResult> {
-  const { db, secrets, carriers, apiUrl } = options;
+/** What carriers say of a business's accounts and senders. */
+export interface Asked {
+  senders: number;
+  problems: Problem[];
+}
+
+/**
+ * Asks each carrier about all of a business's senders at once: `check` sends nothing and changes nothing,
+ * `connect` tells carriers where to call us back.
+ */
+export async function askCarriers(
+  what: 'check' | 'connect',
+  businessId: number,
+  { db, secrets, carriers, apiUrl }: Omit<JobOptions, 'clock'>,
+): Promise<Asked> {
   const senders = await db
     .selectFrom('senders')
     .select(['channel', 'address', 'provider', 'reply_domain as replyDomain'])
@@ -123,7 +135,6 @@ async function runStep(name: OnboardingStep, businessId: number, options: JobOpt
     .orderBy('created_at')
     .orderBy('sender_id')
     .execute();
-  if (senders.length === 0) return { status: 'skipped', remedy: 'Add senders to be able to send.' };
   const problems: Problem[] = [];
   for (const [provider, theirs] of Map.groupBy(senders, (sender) => sender.provider)) {
     const carrier = carriers.get(provider);
@@ -144,10 +155,19 @@ async function runStep(name: OnboardingStep, businessId: number, options: JobOpt
       });
       continue;
     }
-    const account =
-      carrier.account === null
-        ? null
-        : await readProviderAccount(db, secrets, businessId, carrier.account as Provider);
+    let account: Awaited<ReturnType<typeof readProviderAccount>> = null;
+    try {
+      if (carrier.account !== null)
+        account = await readProviderAccount(db, secrets, businessId, carrier.account as Provider);
+    } catch (error) {
+      if (faultOfDatabaseError(error)) throw error;
+      problems.push({
+        about: theirs[0]!.address,
+        error: `the credentials for ${carrier.account} cannot be read with this OMEGA_SECRET.`,
+        remedy: `Set OMEGA_SECRET to what it was, or send providers.${carrier.account} with the onboarding again.`,
+      });
+      continue;
+    }
     if (carrier.account !== null && !account) {
       problems.push({
         about: theirs[0]!.address,
@@ -158,11 +178,18 @@ async function runStep(name: OnboardingStep, businessId: number, options: JobOpt
     }
     const signal = AbortSignal.timeout(checkDeadlineMs);
     problems.push(
-      ...(name === 'test_message'
+      ...(what === 'check'
         ? await carrier.check(account, theirs, signal)
         : ((await carrier.connect?.(account, theirs, apiUrl, signal)) ?? [])),
     );
   }
+  return { senders: senders.length, problems };
+}
+
+async function runStep(name: OnboardingStep, businessId: number, options: JobOptions): Promise<StepResult> {
+  const what = name === 'test_message' ? 'check' : 'connect';
+  const { senders, problems } = await askCarriers(what, businessId, options);
+  if (senders === 0) return { status: 'skipped', remedy: 'Add senders to be able to send.' };
   const faults = problems.filter(({ hint }) => !hint);
   if (faults.length > 0) return failedFor(faults);
   const hints = problems.map(({ about, error, remedy }) => `${about}: ${error} ${remedy}`);

@@ -34,7 +34,13 @@ export async function writeProviderAccount<P extends Provider>(
     .insertInto('provider_accounts')
     .values({ ...key, sealed_credentials, created_at: now, updated_at: now })
     .onConflict((conflict) =>
-      conflict.columns(['business_id', 'provider']).doUpdateSet({ sealed_credentials, updated_at: now }),
+      conflict.columns(['business_id', 'provider']).doUpdateSet({
+        sealed_credentials,
+        updated_at: now,
+        // They may be what was missing.
+        paused_at: null,
+        paused_reason: null,
+      }),
     )
     .execute();
   await tx

@@ -47,23 +47,38 @@ export interface OutgoingMessage {
 /** What came of handing it over. */
 export type SendOutcome =
   /** The carrier has it, under its own id; it must never be sent again. */
-  | {
+  | ({
       kind: 'accepted';
-      providerMessageId: string;
-      status: MessageStatus;
-      providerStatus: string;
       /** A mail's Message-ID as its readers see it, where the provider has put its own in place of ours. */
       mailId?: string;
       /** Who of `cc` and `bcc` does not get it, and what was said about them. */
       refusedCopies?: { address: string; code: string | null; message: string }[];
-    }
+    } & Held)
   /** The carrier said no: it does not have it. `reason` where the carrier gave no code. */
-  | { kind: 'refused'; code: string | null; message: string; reason?: string; retryAfterMs?: number }
+  | {
+      kind: 'refused';
+      code: string | null;
+      message: string;
+      reason?: string;
+      retryAfterMs?: number;
+      /** It is the account that it refuses, whatever the message. Known of codes by their table. */
+      accountRefused?: boolean;
+    }
   /** Nobody knows: a time-out, a reset, a 5xx. Settled by a callback or by {@link Carrier.find}. */
   | { kind: 'unknown'; detail: string };
 
+/** What a carrier says of a message that it has. */
+export interface Held {
+  providerMessageId: string;
+  status: MessageStatus;
+  providerStatus: string;
+  /** Where it failed there already. */
+  errorCode?: string | null;
+  errorMessage?: string | null;
+}
+
 export type FindOutcome =
-  | { kind: 'found'; providerMessageId: string; status: MessageStatus; providerStatus: string }
+  | ({ kind: 'found' } & Held)
   | { kind: 'absent' }
   | { kind: 'unknown'; detail: string };
 
@@ -112,6 +127,8 @@ export interface Carrier {
    * @returns every problem with its remedy; none where all is well
    */
   check(account: CarrierAccount, senders: readonly CarrierSender[], signal: AbortSignal): Promise<Problem[]>;
+  /** Ends the connections that it keeps, where it keeps any. */
+  close?(): void;
   /** Tells the carrier where to call us back, where its API can be told. Safe to repeat. */
   connect?(
     account: CarrierAccount,
@@ -120,7 +137,16 @@ export interface Carrier {
     apiUrl: string,
     signal: AbortSignal,
   ): Promise<Problem[]>;
+  /** Brings a picture or file of an inbound message, where the carrier keeps those for us. */
+  fetchMedia?(url: string, account: CarrierAccount, signal: AbortSignal): Promise<MediaOutcome>;
 }
+
+export type MediaOutcome =
+  /** `contentType` and the name's ending by what the bytes are, not by what anybody calls them. */
+  | { kind: 'fetched'; content: Buffer; contentType: string; extension: string }
+  /** It will never come: gone, too large, not the carrier's, or nothing that is kept. */
+  | { kind: 'refused'; detail: string }
+  | { kind: 'later'; detail: string };
 
 /** The carriers that this process can speak with, by name. */
 export type Carriers = ReadonlyMap<string, Carrier>;

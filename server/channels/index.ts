@@ -4,6 +4,8 @@ export type {
   CarrierSender,
   Carriers,
   FindOutcome,
+  Held,
+  MediaOutcome,
   OutgoingAttachment,
   OutgoingMail,
   OutgoingMessage,

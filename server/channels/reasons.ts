@@ -19,8 +19,8 @@ export interface Reason {
   /** For the staff, in plain sentences. */
   advice: string;
   retry: Readonly<RetryPolicy> | null;
-  /** `opt_out`: write it to the consent ledger. */
-  effect: 'opt_out' | null;
+  /** `opt_out`: write it to the consent ledger. `pause_account`: stop sending with the account. */
+  effect: 'opt_out' | 'pause_account' | null;
 }
 
 /** Every reason with its usual advice, for the documentation and for filters. */

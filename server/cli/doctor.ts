@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { type Config, ConfigError, readConfig } from '../config.ts';
 import type { Finding } from './finding.ts';
 import { aligned, paintFor } from './terminal.ts';
@@ -10,21 +10,33 @@ export function doctorCommand(): Command {
     .description(
       "Looks at the runtime, the configuration, the database, the port, the queues and the carriers' credentials. Changes nothing. Each line is ok, warn or fail; what is not ok says what to do. Ends with 1 where something fails.",
     )
+    .option(
+      '--business <id>',
+      'ask the carriers of this business about its accounts and senders',
+      businessIdOf,
+    )
     .addHelpText(
       'after',
       `
 Examples:
   omega doctor
+  omega doctor --business 1001
   DATABASE_URL=postgres://omega:secret@localhost/omega OMEGA_SECRET=… omega doctor`,
     )
-    .action(async () => {
-      const findings = await examine();
+    .action(async ({ business = null }: { business?: number | null }) => {
+      const findings = await examine(business);
       print(findings);
       process.exitCode = findings.some(({ level }) => level === 'fail') ? 1 : 0;
     });
 }
 
-async function examine(): Promise<Finding[]> {
+function businessIdOf(text: string): number {
+  const id = Number(text);
+  if (!Number.isSafeInteger(id) || id < 1) throw new InvalidArgumentError('It is a positive whole number.');
+  return id;
+}
+
+async function examine(businessId: number | null): Promise<Finding[]> {
   const { checkNode, checkConfig, checkDataDir, checkSecret, checkPort } = await import(
     './doctor-machine.ts'
   );
@@ -45,7 +57,7 @@ async function examine(): Promise<Finding[]> {
     ...(await checkDataDir(config)),
     await checkSecret(config),
     await checkPort(config),
-    ...(await checkDatabase(config)),
+    ...(await checkDatabase(config, businessId)),
   ];
 }
 

@@ -120,6 +120,7 @@ export const personalData: Record<string, { erased: readonly string[]; kept: rea
       'size',
       'sha256',
       'content',
+      'source_url',
       'created_at',
     ],
     kept: [],

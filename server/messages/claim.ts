@@ -6,6 +6,7 @@ import type { JobQueue } from '../core/queue/index.ts';
 import type { Secrets } from '../core/secrets.ts';
 import { clientTimeZones, hasQuietHours, hoursVerdict } from './hours.ts';
 import { type ClaimedMessage, loadMail } from './mail-content.ts';
+import { heldByAccount, heldS } from './paused-accounts.ts';
 import { sendMessageQueue, settleAttemptQueue } from './queues.ts';
 import { writeTimeline } from './timeline.ts';
 
@@ -54,7 +55,11 @@ export async function claimMessages(
   const leaseLeftMs = (row: Row) => row.attempt_claimed_at!.getTime() + leaseMs - now.getTime();
   const ready = rows.filter((row) => isDue(row, now));
   const quiet = await quietRows(tx, now, ready);
-  const due = ready.filter((row) => !quiet.has(row));
+  const held = await heldByAccount(
+    tx,
+    ready.filter((row) => !quiet.has(row)),
+  );
+  const due = ready.filter((row) => !quiet.has(row) && !held.has(row));
   await orphan(
     tx,
     now,
@@ -69,6 +74,7 @@ export async function claimMessages(
       .filter((row) => row.status === 'scheduled' && !ready.includes(row))
       .map((row) => ({ row, delayMs: row.send_at!.getTime() - now.getTime() })),
     // Marketing that was held up into the quiet hours waits for the morning.
+    ...[...held].map((row) => ({ row, delayMs: heldS * 1000 * (1 + Math.random()) })),
     ...[...quiet].map(([row, until]) => ({ row, delayMs: until.getTime() - now.getTime() })),
   ]);
 

@@ -1,4 +1,4 @@
-import type { MailContent } from '../channels/index.ts';
+import type { Keyword, MailContent } from '../channels/index.ts';
 import type { MessageStatus } from '../core/db/index.ts';
 import type { Origin } from '../core/http/index.ts';
 
@@ -22,6 +22,8 @@ export interface Draft {
   clientField?: 'from' | 'to';
   /** The business's own address: chosen when left out on a queued message. */
   ownAddress?: string;
+  /** It need not be a sender of the business's: the carrier that hands the message over knows better. */
+  anyOwnAddress?: boolean;
   locationId?: number;
   content: string;
   subject?: string;
@@ -29,6 +31,8 @@ export interface Draft {
   mail?: MailContent;
   /** A machine's answer (out of office): nobody waits for a reply to it. */
   autoReply?: boolean;
+  /** What the carrier took the text for; read from its words when left out. */
+  keyword?: Keyword;
   mediaUrls: string[];
   sentBy?: number;
   senderType?: 'staff' | 'client' | 'system' | 'automation';

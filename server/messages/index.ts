@@ -1,5 +1,7 @@
 export { addNote } from './add-note.ts';
+export { attachmentRoutes } from './attachment-routes.ts';
 export {
+  type Applied,
   type CarrierEvent,
   type CarrierEvents,
   createCarrierEvents,
@@ -11,10 +13,12 @@ export { emailRoutes } from './email-routes.ts';
 export { hoursVerdict } from './hours.ts';
 export { createIntake, type Intake } from './intake.ts';
 export { forgetFiles } from './mail-content.ts';
+export { mediaJobs } from './media.ts';
 export { messageActRoutes } from './message-routes.ts';
+export { pausedAccountJobs } from './paused-accounts.ts';
 export { presentMessage } from './present.ts';
 export type { MessageRow } from './queries.ts';
-export { sendMessageQueue, settleAttemptQueue } from './queues.ts';
+export { fetchMediaQueue, resumeAccountQueue, sendMessageQueue, settleAttemptQueue } from './queues.ts';
 export { applyReports } from './report.ts';
 export { messageRoutes } from './routes.ts';
 export { searchMessages } from './search-messages.ts';

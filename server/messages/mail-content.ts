@@ -220,6 +220,23 @@ export async function forgetFiles(tx: Tx, businessId: number, messageIds: string
   );
 }
 
+/** Whether the business's message has this file. */
+export async function hasAttachment(
+  db: Db,
+  businessId: number,
+  messageId: string,
+  attachmentId: string,
+): Promise<boolean> {
+  const row = await db
+    .selectFrom('attachments')
+    .select('attachment_id')
+    .where('business_id', '=', businessId)
+    .where('message_id', '=', messageId)
+    .where('attachment_id', '=', attachmentId)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
 /** A file's bytes and name, or null where the business's message has none such. */
 export async function readAttachment(
   db: Db,

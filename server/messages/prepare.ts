@@ -163,6 +163,7 @@ async function findSenders(tx: Tx, works: Work[]): Promise<void> {
   const senders = await chooseSenders(tx, sending);
   for (const [at, work] of sending.entries()) {
     const sender = senders[at];
+    if (!sender && work.draft.anyOwnAddress && work.ownAddress !== undefined) continue;
     if (!sender) {
       work.fault = noSender(work.draft);
       continue;

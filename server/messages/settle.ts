@@ -1,9 +1,12 @@
 import { sql } from 'kysely';
+import type { AccountKey } from '../businesses/index.ts';
 import { explainFailure, retryDelayMs, type SendOutcome } from '../channels/index.ts';
 import type { Tx } from '../core/db/index.ts';
+import { recordEvents } from '../core/events/index.ts';
 import type { Origin } from '../core/http/index.ts';
 import type { JobQueue } from '../core/queue/index.ts';
 import type { ClaimedMessage } from './mail-content.ts';
+import { pause } from './paused-accounts.ts';
 import { sendMessageQueue, settleAttemptQueue } from './queues.ts';
 import { applyReports, type Report } from './report.ts';
 import { type TimelineEntry, writeTimeline } from './timeline.ts';
@@ -34,6 +37,7 @@ export async function settleAttempts(
   const timeline: TimelineEntry[] = [];
   const resend: { message: AttemptOutcome['message']; delayS: number }[] = [];
   const ask: AttemptOutcome['message'][] = [];
+  const accountRefused: (AccountKey & { reason: string })[] = [];
   for (const { message, outcome } of held) {
     timeline.push({
       businessId: message.businessId,
@@ -44,7 +48,12 @@ export async function settleAttempts(
     });
     if (outcome.kind === 'accepted')
       reports.push(
-        reportOf(message, outcome, { status: outcome.status, providerStatus: outcome.providerStatus }),
+        reportOf(message, outcome, {
+          status: outcome.status,
+          providerStatus: outcome.providerStatus,
+          errorCode: outcome.errorCode ?? null,
+          errorMessage: outcome.errorMessage ?? null,
+        }),
       );
     else if (outcome.kind === 'unknown') ask.push(message);
     else if (outcome.kind === 'absent') {
@@ -63,6 +72,12 @@ export async function settleAttempts(
       }
     } else {
       const why = explainFailure(message.provider, outcome.code, outcome.reason ?? null);
+      if (why.effect === 'pause_account' || outcome.accountRefused)
+        accountRefused.push({
+          businessId: message.businessId,
+          provider: message.provider,
+          reason: outcome.message,
+        });
       const policy = why.retry;
       if (why.retryable && policy && message.attemptNo < policy.maxAttempts) {
         const delayMs = retryDelayMs(policy, message.attemptNo, random, outcome.retryAfterMs);
@@ -102,8 +117,10 @@ export async function settleAttempts(
       delayS: settleDelaysS[0],
     })),
   );
+  const paused = await pause(tx, now, queue, accountRefused);
   // Events come last: their lock is the most contended.
   await applyReports(tx, now, reports);
+  await recordEvents(tx, now, paused);
   // After the reports, which lock the conversations of failures and then these messages: the other way
   // round, a host that reports on the same messages meanwhile would wait crosswise.
   await nameByCarrier(tx, held);

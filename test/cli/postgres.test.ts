@@ -202,6 +202,16 @@ describe('doctor', () => {
     expect(stdout).toMatch(/All is well\.\n$/);
   });
 
+  it('asks the carriers of one business about its accounts and senders', async () => {
+    const [known, unknown, wrong] = await Promise.all(
+      ['1001', '999', 'lotus'].map((id) => run(['doctor', '--business', id], env)),
+    );
+    expect(known!.stdout).toMatch(/^ok +business +.+: its carriers take all 2 senders$/m);
+    expect(unknown!.stdout).toMatch(/^fail +business +there is no business 999$/m);
+    expect(unknown!.code).toBe(1);
+    expect(wrong!.stderr).toContain('positive whole number');
+  });
+
   it('names each sender whose carrier it cannot use, and the dead letters with the latest errors', async () => {
     await client.query(
       `insert into senders (business_id, sender_id, channel, address, provider, created_at, updated_at) values

@@ -38,6 +38,7 @@ const nobodys: Things = {
   token: `oms_${'A'.repeat(43)}`,
   phone: '+13035559009',
   sender: '+12025559009',
+  link: 'nobodys',
 };
 
 beforeAll(async () => {

@@ -23,6 +23,8 @@ export interface Things {
   last_message_id: string;
   provider_message_id: string;
   attachment_id: string;
+  /** To that file. */
+  link: string;
   import_id: string;
   session_id: string;
   /** What a carrier posted: nobody's but the platform's. */
@@ -48,6 +50,7 @@ const thingOfField: Record<string, keyof Things> = {
   expected_last_message_id: 'last_message_id',
   provider_message_id: 'provider_message_id',
   attachment_id: 'attachment_id',
+  link: 'link',
   import_id: 'import_id',
   session_id: 'session_id',
   receipt_id: 'receipt_id',

@@ -51,6 +51,10 @@ export async function businessWithThings(
   const { body: page } = await api.get(
     `/businesses/${businessId}/clients/${clientId}/conversations/${recorded.body.conversation_id}/messages?channel=email`,
   );
+  const { attachment_id } = page.data[0].attachments[0];
+  const { body: link } = await api.get(
+    `/businesses/${businessId}/messages/${recorded.body.message_id}/attachments/${attachment_id}/link`,
+  );
   return {
     api,
     key,
@@ -64,7 +68,8 @@ export async function businessWithThings(
       message_id: recorded.body.message_id,
       last_message_id: recorded.body.message_id,
       provider_message_id,
-      attachment_id: page.data[0].attachments[0].attachment_id,
+      attachment_id,
+      link: link.url.split('/').at(-1),
       import_id: imported.body.import_id,
       session_id: session.body.session_id,
       receipt_id: await keptWebhook(omega),

@@ -49,7 +49,13 @@ export interface Tables {
     reply_domain: string | null;
     active: Generated<boolean>;
   };
-  provider_accounts: Dated & { business_id: number; provider: string; sealed_credentials: string };
+  provider_accounts: Dated & {
+    business_id: number;
+    provider: string;
+    sealed_credentials: string;
+    paused_at: ColumnType<Date | null, never, Date | null>;
+    paused_reason: ColumnType<string | null, never, string | null>;
+  };
   provider_account_names: { business_id: number; provider: string; name_key: string };
   onboarding_steps: {
     business_id: number;
@@ -203,6 +209,7 @@ export interface Tables {
     size: number;
     sha256: string;
     content: Uint8Array;
+    source_url: string | null;
     created_at: Date;
   };
   message_words: {
