@@ -5,6 +5,7 @@ export { onboardingJobs, onboardQueue } from './onboarding-jobs.ts';
 export { type AccountKey, pauseAccounts, pausedAmong, resumeAccount } from './paused-accounts.ts';
 export {
   accountNames,
+  accountOf,
   type FoundAccount,
   findProviderAccounts,
   type Provider,

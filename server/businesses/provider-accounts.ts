@@ -20,6 +20,13 @@ const namesOf: { [P in Provider]?: (credentials: ProviderCredentials<P>) => (str
   resend: ({ signing_secret }) => [signing_secret],
 };
 
+const bySmtp = new Set(['mailgun', 'postmark', 'ses', 'resend']);
+
+/** With which of its accounts a business sends through a provider: some take mail by SMTP, with the account `smtp`. */
+export function accountOf(provider: string): string {
+  return bySmtp.has(provider) ? 'smtp' : provider;
+}
+
 const nameKey = (secrets: Secrets, name: string) => secrets.sign('provider name', name);
 
 const about = (businessId: number, provider: string) => `provider ${businessId} ${provider}`;

@@ -621,7 +621,8 @@ export const providerRows: readonly ProviderRow[] = [
   { provider: 'resend', codes: ['Transient.ContentRejected'], reason: 'filtered', advice: takenForSpam },
   { provider: 'resend', codes: ['reached_daily_quota'], reason: 'account_config' },
   { provider: 'sendgrid', codes: ['400', '406', '413', '415'], reason: 'invalid_request' },
-  { provider: 'sendgrid', codes: ['401', '403', '404', '405'], reason: 'account_config' },
+  { provider: 'sendgrid', codes: ['401'], reason: 'account_config', effect: 'pause_account' },
+  { provider: 'sendgrid', codes: ['403', '404', '405'], reason: 'account_config' },
   { provider: 'sendgrid', codes: ['429'], reason: 'rate_limited' },
   {
     provider: 'simulator',

@@ -1,8 +1,7 @@
-import { sql } from 'kysely';
+import { accountOf } from '../businesses/index.ts';
 import type { Config } from '../config.ts';
 import type { Db } from '../core/db/index.ts';
 import type { Secrets } from '../core/secrets.ts';
-import { smtpProviders } from '../mail/index.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
 /** A database of many businesses with one fault in common needs no line for each. */
@@ -10,29 +9,25 @@ const mostLines = 10;
 
 /** Each sender's carrier: is there, and its credentials are, and open with this secret. */
 export async function checkCarriers(db: Db, secrets: Secrets, config: Config): Promise<Finding[]> {
-  const senders = await db
+  const rows = await db
     .selectFrom('senders')
-    .leftJoin('provider_accounts as account', (join) =>
-      join
-        .onRef('account.business_id', '=', 'senders.business_id')
-        .on(
-          'account.provider',
-          '=',
-          sql<string>`case when senders.provider in (${sql.join([...smtpProviders])}) then 'smtp' else senders.provider end`,
-        ),
-    )
-    .select([
-      'senders.business_id',
-      'senders.channel',
-      'senders.address',
-      'senders.provider',
-      'account.sealed_credentials',
-    ])
-    .where('senders.active', '=', true)
-    .orderBy('senders.business_id')
-    .orderBy('senders.channel')
-    .orderBy('senders.address')
+    .select(['business_id', 'channel', 'address', 'provider'])
+    .where('active', '=', true)
+    .orderBy('business_id')
+    .orderBy('channel')
+    .orderBy('address')
     .execute();
+  const accounts = await db
+    .selectFrom('provider_accounts')
+    .select(['business_id', 'provider', 'sealed_credentials'])
+    .execute();
+  const sealed = new Map(
+    accounts.map((one) => [`${one.business_id} ${one.provider}`, one.sealed_credentials]),
+  );
+  const senders = rows.map((row) => ({
+    ...row,
+    sealed_credentials: sealed.get(`${row.business_id} ${accountOf(row.provider)}`) ?? null,
+  }));
   const wrong = senders.flatMap((sender) => wrongWith(sender, secrets, config) ?? []);
   const findings = wrong.slice(0, mostLines);
   if (wrong.length > mostLines) findings.push(fail('carriers', `and ${wrong.length - mostLines} more`));
@@ -83,11 +78,6 @@ function wrongWith(sender: SenderFacts, secrets: Secrets, config: Config): Findi
       `Set OMEGA_SECRET to what it was, or post the onboarding again with providers.${account}.`,
     );
   }
-}
-
-/** Several mail providers are reached through one account. */
-function accountOf(provider: string): string {
-  return (smtpProviders as readonly string[]).includes(provider) ? 'smtp' : provider;
 }
 
 /** Carriers call back from outside. */

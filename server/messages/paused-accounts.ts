@@ -1,5 +1,6 @@
 import {
   type AccountKey,
+  accountOf,
   type Provider,
   pauseAccounts,
   pausedAmong,
@@ -58,16 +59,14 @@ export async function heldByAccount<Row extends { business_id: number; provider:
   tx: Tx,
   rows: readonly Row[],
 ): Promise<Set<Row>> {
+  const keyOf = ({ business_id, provider }: Row) => `${business_id} ${accountOf(provider)}`;
   const accounts = new Map(
-    rows.map(({ business_id, provider }) => [
-      `${business_id} ${provider}`,
-      { businessId: business_id, provider },
-    ]),
+    rows.map((row) => [keyOf(row), { businessId: row.business_id, provider: accountOf(row.provider) }]),
   );
   const paused = await pausedAmong(tx, [...accounts.values()]);
   if (paused.length === 0) return new Set();
   const keys = new Set(paused.map(({ businessId, provider }) => `${businessId} ${provider}`));
-  return new Set(rows.filter((row) => keys.has(`${row.business_id} ${row.provider}`)));
+  return new Set(rows.filter((row) => keys.has(keyOf(row))));
 }
 
 /** Asks carriers whether they take paused accounts again. */

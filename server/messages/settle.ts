@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { AccountKey } from '../businesses/index.ts';
+import { type AccountKey, accountOf } from '../businesses/index.ts';
 import { explainFailure, retryDelayMs, type SendOutcome } from '../channels/index.ts';
 import type { Tx } from '../core/db/index.ts';
 import { recordEvents } from '../core/events/index.ts';
@@ -75,7 +75,7 @@ export async function settleAttempts(
       if (why.effect === 'pause_account' || outcome.accountRefused)
         accountRefused.push({
           businessId: message.businessId,
-          provider: message.provider,
+          provider: accountOf(message.provider),
           reason: outcome.message,
         });
       const policy = why.retry;

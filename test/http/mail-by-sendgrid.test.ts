@@ -119,7 +119,6 @@ const errors = (message: string, field: string | null = null) => ({
 describe('what SendGrid answers', () => {
   test.each([
     [400, errors('The subject is required.', 'subject'), 'invalid_request'],
-    [401, errors('The provided authorization grant is invalid, expired, or revoked'), 'account_config'],
     [403, errors('access forbidden'), 'account_config'],
     [403, errors('The from address does not match a verified Sender Identity.', 'from'), 'sender_config'],
     [413, errors('content too large'), 'invalid_request'],
@@ -175,6 +174,19 @@ describe('what SendGrid answers', () => {
       status: 'sending',
       provider_message_id: expect.stringMatching(/^big|slow$/),
     });
+  });
+
+  test('401 is failed, and what comes behind waits until the key is taken again', async () => {
+    sendGrid.answers.push(
+      json(401, errors('The provided authorization grant is invalid, expired, or revoked')),
+    );
+    expect(await messageOf(await send())).toMatchObject({ status: 'failed', reason: 'account_config' });
+    const waiting = await send();
+    expect(await messageOf(waiting)).toMatchObject({ status: 'queued', attempts: 0 });
+    expect(sendGrid.taken).toHaveLength(0);
+    for (const minutes of [1, 5, 5]) await omega.tick(minutes * 60_000);
+    expect(await messageOf(waiting)).toMatchObject({ status: 'sending', attempts: 1 });
+    expect(sendGrid.taken).toHaveLength(1);
   });
 
   test('a mail that had no answer is found by our id, where the business has Email Activity', async () => {

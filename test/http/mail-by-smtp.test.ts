@@ -324,7 +324,7 @@ describe('what the server refuses', () => {
     expect(smtp.mails).toHaveLength(1);
   });
 
-  test('a wrong password is told at the onboarding, and the mail fails by the account', async () => {
+  test('a wrong password is told at the onboarding, fails its mail, and holds what comes behind until it is right', async () => {
     const { api } = await omega.business({
       business_id: 1003,
       staffs: [],
@@ -342,6 +342,12 @@ describe('what the server refuses', () => {
       status: 'failed',
       reason: 'account_config',
     });
+    // Those behind it wait for the right one: each would be refused as well.
+    const waiting = await send({ to: someone() }, api);
+    expect(await messageOf(waiting)).toMatchObject({ status: 'queued', attempts: 0 });
+    await business(1003, [{ address: 'hello@wrong.example' }]);
+    await omega.tick(10 * 60_000);
+    expect(await messageOf(waiting)).toMatchObject({ status: 'sent', attempts: 1 });
   });
 
   test('a provider that goes by SMTP, and no SMTP account: both say so', async () => {

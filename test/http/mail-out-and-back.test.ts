@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import nodemailer, { type SendMailOptions } from 'nodemailer';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { readEmail } from '../../server/core/addresses.ts';
 import { expectProblem } from '../support/expect-problem.ts';
-import { expectOnlyIntended, nasty, usualHeaders } from '../support/hostile-mail.ts';
+import { expectOnlyIntended, nasty, usualHeaders, usualPeople } from '../support/hostile-mail.ts';
 import { type Client, type RunningOmega, startOmega } from '../support/omega.ts';
 import { type SmtpPeer, startSmtp, type TakenMail } from '../support/smtp.ts';
 
@@ -178,13 +179,12 @@ test('what a caller writes is refused, or sent to exactly whom it names with the
   await fc.assert(
     fc.asyncProperty(field, nasty, fc.boolean(), async (name, value, isAppended) => {
       outside.mails.length = 0;
-      const good = { to: 'ana@example.com', cc: 'mum@example.com', bcc: 'audit@lotus.example' };
       const put = (own: string, usual: string) =>
         own === name ? (isAppended ? usual + value : value) : usual;
       const body = {
-        to: put('to', good.to),
-        cc: [put('cc', good.cc)],
-        bcc: [put('bcc', good.bcc)],
+        to: put('to', usualPeople.to),
+        cc: [put('cc', usualPeople.cc)],
+        bcc: [put('bcc', usualPeople.bcc)],
         subject: put('subject', 'Your class'),
         text: put('text', 'See you'),
         ...(name === 'from' && { from: put('from', 'hello@lotus.example') }),
@@ -200,9 +200,12 @@ test('what a caller writes is refused, or sent to exactly whom it names with the
       const answer = await plain.post('/email/queue', body);
       await omega.settled();
       if (answer.status === 202) {
+        // What is an address after all is whom the caller named.
+        const named = (value: string) => (readEmail(value) as { email: string }).email;
         const taken = expectOnlyIntended(
           outside,
           name === 'reply_to' ? [...usualHeaders, 'reply-to'] : usualHeaders,
+          { to: named(body.to), cc: named(body.cc[0]!), bcc: named(body.bcc[0]!) },
         );
         expect(oneBlank(taken.parsed.subject ?? '')).toBe(oneBlank(body.subject));
       } else {
@@ -213,6 +216,8 @@ test('what a caller writes is refused, or sent to exactly whom it names with the
     {
       numRuns: 80,
       examples: [
+        ['to', 'evil@example.org', false],
+        ['cc', 'é', true],
         ['subject', '=?utf-8?q?=0D=0ABcc:_evil@example.org?=', false],
         ['subject', ' =?utf-8?b?DQpCY2M6IGV2aWxAZXhhbXBsZS5vcmc=?= 🧘 '.repeat(9), true],
       ],

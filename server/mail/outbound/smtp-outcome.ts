@@ -52,8 +52,8 @@ function refusedBy({ command = '', response = '', responseCode = 0 }: SmtpFailur
   const because = (reason: string): Refused => ({ kind: 'refused', code: null, reason, message });
   const isFinal = responseCode >= 500;
   // Before any sender was named, a refusal for good is of the account: its address, user or password.
-  if (isFinal && (command.startsWith('AUTH') || ['CONN', 'EHLO', 'HELO', 'STARTTLS'].includes(command)))
-    return because('account_config');
+  if (isFinal && command.startsWith('AUTH')) return { ...because('account_config'), accountRefused: true };
+  if (isFinal && ['CONN', 'EHLO', 'HELO', 'STARTTLS'].includes(command)) return because('account_config');
   const isOfSize = enhanced === '5.3.4' || enhanced === '5.2.3' || basic === '552';
   if (isFinal && command === 'MAIL FROM' && !isOfSize && basic !== '530') return because('sender_config');
   return { kind: 'refused', code: basic === '530' ? basic : (enhanced ?? basic), message };
