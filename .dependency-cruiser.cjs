@@ -11,7 +11,8 @@ const layers = [
   ['access', 'businesses', 'channels', 'clients', 'health'],
   ['conversations'],
   ['messages'],
-  ['calls', 'identity', 'simulator'],
+  ['receipts'],
+  ['calls', 'identity', 'mail', 'simulator', 'twilio'],
 ];
 
 /** Folders of `server/` that stand above every module, as its own files (app, worker, omega, main) do. */

@@ -20,11 +20,46 @@ export const Providers = Exactly({
       ),
     }),
   ),
-  smtp: Type.Optional(Exactly({ url: Type.String({ pattern: '^smtps?://\\S+$', maxLength: 2048 }) })),
+  smtp: Type.Optional(
+    Exactly({
+      url: Type.String({
+        pattern: '^smtps?://\\S+$',
+        maxLength: 2048,
+        description:
+          '`smtps://user:password@host:465`, or `smtp://…:587` with STARTTLS; `?tls=unverified` takes any certificate, `?tls=off` none. Of whichever provider sends.',
+      }),
+      bounce_domain: Type.Optional(
+        Type.String({
+          minLength: 3,
+          maxLength: 189,
+          description:
+            'Bounces go to an address of the conversation at this domain, which must reach this Omega; to the sender when left out.',
+        }),
+      ),
+      headers: Type.Optional(
+        Type.Record(
+          Type.String({ pattern: '^[Xx]-[A-Za-z0-9-]{1,74}$' }),
+          Type.String({ pattern: '^[\\x20-\\x7e]{1,500}$' }),
+          {
+            maxProperties: 10,
+            description:
+              'What your provider wants with each mail: `{"X-PM-Message-Stream": "broadcast"}`, `{"X-SES-CONFIGURATION-SET": "omega"}`.',
+          },
+        ),
+      ),
+    }),
+  ),
   sendgrid: Type.Optional(
     Exactly({
       api_key: Type.Optional(Secret('Sends mail.')),
       webhook_public_key: Type.Optional(Secret('Checks events.')),
+      api_base_url: Type.Optional(
+        Type.String({
+          format: 'uri',
+          maxLength: 2048,
+          description: '`https://api.eu.sendgrid.com` for EU data residency, or a mock.',
+        }),
+      ),
     }),
   ),
   mailgun: Type.Optional(Exactly({ signing_key: Secret('Checks events.') })),
@@ -39,7 +74,15 @@ export const Providers = Exactly({
       }),
     }),
   ),
-  resend: Type.Optional(Exactly({ signing_secret: Secret('`whsec_…`') })),
+  resend: Type.Optional(
+    Exactly({
+      signing_secret: Secret('`whsec_…`'),
+      api_key: Type.Optional(Secret('Fetches inbound mail, whose webhook has no text.')),
+      api_base_url: Type.Optional(
+        Type.String({ format: 'uri', maxLength: 2048, description: 'A mock in place of Resend.' }),
+      ),
+    }),
+  ),
 });
 
 export const Location = Exactly({
@@ -71,6 +114,14 @@ export const Sender = Exactly({
   name: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: "A mail's display name." })),
   provider: OneOf(['simulator', 'twilio', 'smtp', 'sendgrid', 'mailgun', 'postmark', 'ses', 'resend']),
   location_id: Type.Optional(LocationId),
+  reply_domain: Type.Optional(
+    Type.String({
+      minLength: 3,
+      maxLength: 189,
+      description:
+        "A mail sender's: answers go to a signed address at this domain, which must reach this Omega, and find their conversation.",
+    }),
+  ),
 });
 
 const OnboardingStatus = OneOf(['running', 'complete', 'failed']);

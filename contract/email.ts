@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { operation } from './operation.ts';
+import { operation, webhook } from './operation.ts';
 import {
   BusinessId,
   Category,
@@ -234,5 +234,74 @@ export const downloadAttachment = operation({
     },
     status: 200,
     answer: 'BEGIN:VCALENDAR',
+  },
+});
+
+/** Whose webhooks are understood. */
+export const mailProviders = ['sendgrid', 'mailgun', 'postmark', 'ses', 'resend'] as const;
+export type MailProvider = (typeof mailProviders)[number];
+
+const Provider = OneOf(mailProviders, { description: 'The mail provider.' });
+
+export const receiveEmailWebhook = webhook({
+  id: 'receiveEmailWebhook',
+  path: '/email/webhooks/{provider}',
+  tag: 'email',
+  summary: 'Handle external email provider webhooks',
+  description:
+    "Delivery events, bounces, complaints, unsubscribes, opens, clicks and inbound mail of SendGrid, Mailgun, Postmark, SES (through SNS) and Resend. The signature (of Postmark and of SendGrid's inbound mail: the basic credentials) is checked before anything is believed; what came is kept before it is read; each event counts once, in any order. `?business_id=` in the URL says whose account to try first. 2xx for whatever is kept, also when it is of an unknown kind or cannot be read. An unknown provider is 404.",
+  // A mail of 35 MB, as Postmark posts it: in base64 within JSON.
+  bodyLimit: 50 * 1024 * 1024,
+  webhook: ['application/json', 'multipart/form-data', 'application/x-www-form-urlencoded', 'text/plain'],
+  input: { params: Type.Object({ provider: Type.String({ maxLength: 64 }) }) },
+  output: { 200: Type.String({ description: 'Kept.' }) },
+  example: {
+    params: { provider: 'postmark' },
+    body: '{"RecordType":"Delivery","MessageID":"883953f4-6105-42a2-a16a-77a8eac79483","Recipient":"ana@example.com"}',
+    status: 200,
+    answer: '',
+  },
+});
+
+export const listEmailWebhooks = operation({
+  id: 'listEmailWebhooks',
+  method: 'GET',
+  path: '/businesses/{business_id}/email/webhooks',
+  tag: 'email',
+  summary: 'List the URLs to give to the mail providers',
+  description:
+    'What to enter at each provider, for this business alone. A URL may hold a password: hand it to nobody else. Beyond the source.',
+  auth: 'manage',
+  bucket: 'read',
+  input: { params: Type.Object({ business_id: BusinessId }) },
+  output: {
+    200: Type.Object({
+      data: Type.Array(
+        Type.Object({
+          provider: Provider,
+          events_url: Type.String({ description: 'For delivery events.' }),
+          inbound_url: Type.String({ description: 'For inbound mail.' }),
+          connected: Type.Boolean({
+            description: 'The business has given its credentials with this provider.',
+          }),
+        }),
+      ),
+    }),
+  },
+  errors: ['not_found'],
+  example: {
+    params: { business_id: 1001 },
+    status: 200,
+    answer: {
+      data: [
+        {
+          provider: 'sendgrid',
+          events_url: 'https://omega.example/omega/email/webhooks/sendgrid?business_id=1001',
+          inbound_url:
+            'https://1001:c2lnbmF0dXJlLW9mLW9uZQ@omega.example/omega/email/webhooks/sendgrid?business_id=1001',
+          connected: true,
+        },
+      ],
+    },
   },
 });

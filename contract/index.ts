@@ -1,4 +1,5 @@
 /** The whole API as rows. A tag's operations stand in its file; this list is all there is. */
+import * as attachments from './attachments.ts';
 import * as authentication from './authentication.ts';
 import * as business from './business.ts';
 import * as clientImports from './client-imports.ts';
@@ -11,10 +12,14 @@ import * as identity from './identity.ts';
 import * as locations from './locations.ts';
 import * as messages from './messages.ts';
 import type { Operation } from './operation.ts';
+import * as receipts from './receipts.ts';
 import * as session from './session.ts';
 import * as simulator from './simulator.ts';
 import * as sms from './sms.ts';
 import * as staffs from './staffs.ts';
+import * as twilio from './twilio.ts';
+import * as unsubscribe from './unsubscribe.ts';
+import * as voiceCalls from './voice-calls.ts';
 
 export const contract = {
   getHealth: health.getHealth,
@@ -30,6 +35,12 @@ export const contract = {
   recordEmail: email.recordEmail,
   updateEmailStatus: email.updateEmailStatus,
   downloadAttachment: email.downloadAttachment,
+  getAttachmentLink: attachments.getAttachmentLink,
+  downloadLinkedAttachment: attachments.downloadLinkedAttachment,
+  receiveEmailWebhook: email.receiveEmailWebhook,
+  listEmailWebhooks: email.listEmailWebhooks,
+  showUnsubscribe: unsubscribe.showUnsubscribe,
+  unsubscribe: unsubscribe.unsubscribe,
   listConversations: conversations.listConversations,
   createConversation: conversations.createConversation,
   listMessages: conversations.listMessages,
@@ -67,11 +78,29 @@ export const contract = {
   exportClient: identity.exportClient,
   eraseClient: identity.eraseClient,
   confirmIdentity: identity.confirmIdentity,
+  getVoiceToken: voiceCalls.getVoiceToken,
+  handleTwimlCall: voiceCalls.handleTwimlCall,
+  handleDialResult: voiceCalls.handleDialResult,
+  handleVoicemail: voiceCalls.handleVoicemail,
+  handleRecordingNotice: voiceCalls.handleRecordingNotice,
+  updateTwilioVoiceStatus: voiceCalls.updateTwilioVoiceStatus,
+  updateTwilioVoiceRecording: voiceCalls.updateTwilioVoiceRecording,
+  getVoiceSettings: voiceCalls.getVoiceSettings,
+  setVoiceSettings: voiceCalls.setVoiceSettings,
+  receiveTwilioSms: twilio.receiveTwilioSms,
+  updateTwilioSmsStatus: twilio.updateTwilioSmsStatus,
   simulateInbound: simulator.simulateInbound,
+  listWebhookReceipts: receipts.listWebhookReceipts,
+  getWebhookReceipt: receipts.getWebhookReceipt,
+  replayWebhookReceipt: receipts.replayWebhookReceipt,
 } as const satisfies Record<string, Operation>;
 
 export type Contract = typeof contract;
 export type OperationId = keyof Contract;
+/** Those for callers with credentials, or for anyone: not what carriers post. */
+export type CallableId = {
+  [Id in OperationId]: undefined extends Contract[Id]['webhook'] ? Id : never;
+}[OperationId];
 
 /** What each tag is about, in the order of the reference page. */
 export const tags: Record<string, string> = {
@@ -85,7 +114,10 @@ export const tags: Record<string, string> = {
   'business-staffs': 'The people who answer.',
   consents: 'What clients allowed and refused, with the evidence.',
   messages: 'Messages of any channel: record, retry, find, look into, move and cancel.',
+  'voice-calls': 'Calls from the browser and from clients; how each location takes them.',
   'business-clients': 'The people: find them, bring them in, merge, export and erase them.',
+  'webhook-receipts': 'What carriers posted, as it came: look into it, and replay what was refused.',
+  twilio: 'What Twilio posts to us.',
   simulator: 'A carrier to try everything with, no account needed.',
 };
 
@@ -93,4 +125,6 @@ export { ClientImport, ClientImportReport } from './client-imports.ts';
 export { clientFields } from './clients.ts';
 export * from './errors.ts';
 export * from './operation.ts';
+export type { ReceiptState } from './receipts.ts';
 export * from './shapes.ts';
+export type { VoiceSettings } from './voice-calls.ts';

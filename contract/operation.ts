@@ -52,6 +52,11 @@ export interface Operation<
    * comes, and counts for nothing in the request's fingerprint.
    */
   bodyStream?: readonly string[];
+  /**
+   * A carrier posts it, as one of these media types: the body comes as bytes, whatever its type says, since
+   * signatures are made over those, and what cannot be read is kept all the same. See {@link webhook}.
+   */
+  webhook?: readonly string[];
   /** Largest body, in bytes; 1 MiB unless told. */
   bodyLimit?: number;
   /** The media type of an answer that is bytes and no JSON. */
@@ -81,6 +86,22 @@ export function operation<
   const B extends readonly string[] | undefined = undefined,
 >(row: Operation<I, O, M, P> & { bodyStream?: B }): Operation<I, O, M, P> & { bodyStream?: B } {
   return row;
+}
+
+/**
+ * Declares what a carrier posts. Its signature stands in place of credentials; without one that fits it
+ * is 403 `invalid_signature`, kept in quarantine and without effect. It may carry anything, so no schema reads it.
+ */
+export function webhook<
+  const I extends Input,
+  const O extends Record<number, TSchema>,
+  const P extends string,
+>(
+  row: Omit<Operation<I, O, 'POST', P>, 'method' | 'auth' | 'bucket' | 'errors'> & {
+    webhook: readonly string[];
+  },
+): Operation<I, O, 'POST', P> & { webhook: readonly string[] } {
+  return { ...row, method: 'POST', auth: 'public', bucket: 'none', errors: ['invalid_signature'] };
 }
 
 type Part<S> = S extends TSchema ? Static<S> : Record<string, never>;

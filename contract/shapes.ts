@@ -141,6 +141,24 @@ export const Problem = Type.Object(
 );
 export type Problem = Static<typeof Problem>;
 
+export const callOutcomes = [
+  'ringing',
+  'in_progress',
+  'completed',
+  'missed',
+  'voicemail',
+  'busy',
+  'no_answer',
+  'canceled',
+  'failed',
+] as const;
+export type CallOutcome = (typeof callOutcomes)[number];
+
+const CallOutcomeWord = OneOf(callOutcomes, {
+  description:
+    'ringing; in_progress: they talk; completed: they talked. A client who called and was not answered: missed, or voicemail. A client whom staff called and did not reach: busy, no_answer, canceled (staff hung up), failed.',
+});
+
 /** The last message in a conversation's row. Notes never show here. */
 export const LastMessage = Type.Object({
   message_id: MessageId,
@@ -148,6 +166,7 @@ export const LastMessage = Type.Object({
   channel: Channel,
   direction: Direction,
   status: Status,
+  call_outcome: Type.Optional(CallOutcomeWord),
   at: Time('When it happened.'),
 });
 
@@ -204,7 +223,31 @@ export const AttachmentSummary = Type.Object({
   }),
   content_type: Type.String({ description: 'As its sender calls it; the download never claims it.' }),
   size: Type.Integer({ description: 'Bytes.' }),
+  content_id: Type.Optional(
+    Type.String({ description: 'The HTML shows it as `cid:` and this: an image within the text.' }),
+  ),
 });
+
+/** What a call has besides what every message has. */
+export const Call = Type.Object({
+  outcome: CallOutcomeWord,
+  answered_at: Nullable(Time('When it was answered.')),
+  answered_by: Nullable(StaffId),
+  ended_at: Nullable(Time('When it ended.')),
+  duration_s: Nullable(
+    Type.Integer({ minimum: 0, description: 'Whole seconds that they talked; null until it is known.' }),
+  ),
+  recording: Nullable(
+    Type.Object(
+      {
+        kind: OneOf(['conversation', 'voicemail']),
+        duration_s: Nullable(Type.Integer({ minimum: 0 })),
+      },
+      { description: 'The sound is among `attachments` as soon as it has been fetched.' },
+    ),
+  ),
+});
+export type Call = Static<typeof Call>;
 
 export const Message = Type.Object({
   message_id: MessageId,
@@ -215,6 +258,12 @@ export const Message = Type.Object({
   direction: Direction,
   status: Status,
   content: Type.String(),
+  reply_text: Nullable(
+    Type.String({
+      description:
+        'Of a mail that answers: what was written now, without the quoted tail and the signature. Null where that is all of `content`.',
+    }),
+  ),
   subject: Nullable(Type.String()),
   html: Nullable(
     Type.String({
@@ -229,6 +278,20 @@ export const Message = Type.Object({
   cc: Type.Array(Type.String()),
   bcc: Type.Array(Type.String(), { description: 'For staff to see; other recipients never do.' }),
   reply_to: Nullable(Type.String()),
+  sender_authentication: Nullable(
+    Type.Object(
+      {
+        spf: Nullable(Type.String()),
+        dkim: Nullable(Type.String()),
+        dmarc: Nullable(Type.String()),
+        by: Nullable(Type.String({ description: 'Who says so.' })),
+      },
+      {
+        description:
+          'Of a received mail: what the receiving server found out about its sender (`pass`, `fail`, `none`, …; RFC 8601). A mail without a `pass` of DMARC may be from anybody.',
+      },
+    ),
+  ),
   sent_by: Nullable(StaffId),
   sender_type: SenderType,
   category: Nullable(Category),
@@ -245,6 +308,7 @@ export const Message = Type.Object({
   advice: Nullable(Type.String({ description: 'What to do about the reason, in plain words.' })),
   attempts: Type.Integer({ description: 'How often it was handed to a carrier.' }),
   unread: Type.Boolean(),
+  call: Nullable(Call),
   auto_reply: Type.Boolean({
     description: 'A machine wrote it (out of office): nobody waits for an answer to it.',
   }),

@@ -90,6 +90,12 @@ export const queueSms = operation({
   input: {
     body: Exactly({
       ...text,
+      channel: Type.Optional(
+        OneOf(['sms', 'whatsapp'], {
+          default: 'sms',
+          description: 'The same by WhatsApp, where the business has a sender for it. Beyond the source.',
+        }),
+      ),
       category: Type.Optional(Category),
       send_at: Type.Optional(Time('Not before then; at most 400 days ahead.')),
       expected_last_message_id: Type.Optional(ExpectedLastMessageId),

@@ -2,9 +2,11 @@
  * What each operation takes and answers, as types of the contract's own schemas. The one file of the
  * client that needs the schemas' library: the package has it written out (`scripts/sdk-types.ts`).
  */
-import type { Contract, ErrorCode, OperationId, Problem, Static, TSchema } from '../contract/index.ts';
+import type { CallableId, Contract, ErrorCode, Problem, Static, TSchema } from '../contract/index.ts';
 
-export type { ErrorCode, OperationId, Problem };
+export type { ErrorCode, Problem };
+/** What carriers post is not for callers. */
+export type OperationId = CallableId;
 
 type Fields<S> = S extends TSchema ? Static<S> : unknown;
 type Part<Id extends OperationId, Name extends string> = Name extends keyof Contract[Id]['input']

@@ -1,5 +1,5 @@
-import type { Contract, OperationId } from '../contract/index.ts';
-import type { StreamId } from './operations.ts';
+import type { Contract } from '../contract/index.ts';
+import type { OperationId, StreamId } from './operations.ts';
 
 /**
  * Method and path of each operation: all that a client must know at run time, so that the schemas
@@ -19,7 +19,11 @@ export const routes: { readonly [Id in OperationId]: `${Contract[Id]['method']} 
   queueEmail: 'POST /email/queue',
   recordEmail: 'POST /email/record',
   updateEmailStatus: 'POST /email/status',
+  getAttachmentLink: 'GET /businesses/{business_id}/messages/{message_id}/attachments/{attachment_id}/link',
+  downloadLinkedAttachment: 'GET /attachments/{link}',
   downloadAttachment: 'GET /businesses/{business_id}/messages/{message_id}/attachments/{attachment_id}',
+  listEmailWebhooks: 'GET /businesses/{business_id}/email/webhooks',
+  showUnsubscribe: 'GET /email/unsubscribe/{unsubscribe_token}',
   listConversations: 'GET /businesses/{business_id}/conversations',
   createConversation: 'POST /businesses/{business_id}/clients/{client_id}/conversations',
   listMessages: 'GET /businesses/{business_id}/clients/{client_id}/conversations/{conversation_id}/messages',
@@ -62,7 +66,13 @@ export const routes: { readonly [Id in OperationId]: `${Contract[Id]['method']} 
   eraseClient: 'DELETE /businesses/{business_id}/clients/{client_id}',
   confirmIdentity:
     'POST /businesses/{business_id}/clients/{client_id}/conversations/{conversation_id}/identity',
+  getVoiceToken: 'GET /voice-calls/token',
+  getVoiceSettings: 'GET /businesses/{business_id}/locations/{location_id}/voice',
+  setVoiceSettings: 'PUT /businesses/{business_id}/locations/{location_id}/voice',
   simulateInbound: 'POST /simulator/inbound',
+  listWebhookReceipts: 'GET /webhook-receipts',
+  getWebhookReceipt: 'GET /webhook-receipts/{receipt_id}',
+  replayWebhookReceipt: 'POST /webhook-receipts/{receipt_id}/replay',
 };
 
 /** The operations whose body is a stream of their own kind in place of JSON. */

@@ -1,16 +1,29 @@
+import type { Agent } from 'node:https';
 import { accessRoutes } from './access/index.ts';
 import { businessRoutes } from './businesses/index.ts';
+import { callRoutes, callSources, textWhenMissed } from './calls/index.ts';
 import { clientRoutes, consentRoutes } from './clients/index.ts';
 import { conversationRoutes } from './conversations/index.ts';
 import type { Clock } from './core/clock.ts';
-import type { Database } from './core/db/index.ts';
+import type { Database, Db } from './core/db/index.ts';
 import type { Binding, Cursors } from './core/http/index.ts';
 import type { JobQueue } from './core/queue/index.ts';
 import type { Secrets } from './core/secrets.ts';
 import { healthRoutes } from './health/index.ts';
 import { identityRoutes } from './identity/index.ts';
-import { emailRoutes, type Intake, messageActRoutes, messageRoutes, searchRoutes } from './messages/index.ts';
+import { mailRoutes, mailSources, unsubscribeRoutes } from './mail/index.ts';
+import {
+  attachmentRoutes,
+  type CarrierEvents,
+  emailRoutes,
+  type Intake,
+  messageActRoutes,
+  messageRoutes,
+  searchRoutes,
+} from './messages/index.ts';
+import { type Receipts, receiptRoutes, type WebhookSource } from './receipts/index.ts';
 import { simulatorRoutes } from './simulator/index.ts';
+import { twilioRoutes, twilioSources } from './twilio/index.ts';
 
 export interface AppParts {
   database: Database;
@@ -19,8 +32,11 @@ export interface AppParts {
   secrets: Secrets;
   cursors: Cursors;
   intake: Intake;
+  receipts: Receipts;
   version: string;
   basePath: string;
+  /** Where carriers and browsers reach it; no slash at the end. */
+  publicUrl: string;
   secureCookies: boolean;
   simulator: boolean;
 }
@@ -35,10 +51,34 @@ export function allRoutes(parts: AppParts): Binding[] {
     ...consentRoutes(parts),
     ...conversationRoutes(parts),
     ...messageRoutes(parts),
-    ...emailRoutes({ db: parts.database.db, intake: parts.intake }),
+    ...emailRoutes(parts),
+    ...attachmentRoutes({ ...parts, db: parts.database.db, apiUrl: parts.publicUrl + parts.basePath }),
+    ...unsubscribeRoutes({ db: parts.database.db, secrets: parts.secrets }),
     ...messageActRoutes({ ...parts, db: parts.database.db }),
     ...searchRoutes(parts.cursors),
     ...identityRoutes(parts),
     ...simulatorRoutes({ intake: parts.intake, enabled: parts.simulator }),
+    ...callRoutes(parts),
+    ...receiptRoutes(parts),
+    ...twilioRoutes(parts),
+    ...mailRoutes(parts),
+  ];
+}
+
+/** Every webhook that carriers may post to. */
+export function allWebhookSources(parts: {
+  db: Db;
+  queue: JobQueue;
+  clock: Clock;
+  secrets: Secrets;
+  carrierEvents: CarrierEvents;
+  /** Where carriers reach the API: the public URL with the base path. */
+  apiUrl: string;
+  amazonAgent?: Agent;
+}): WebhookSource[] {
+  return [
+    ...twilioSources(parts),
+    ...mailSources(parts),
+    ...callSources({ ...parts, textWhenMissed: textWhenMissed(parts.db, parts.queue) }),
   ];
 }

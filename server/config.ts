@@ -34,6 +34,8 @@ export interface Config {
   /** A platform key given from outside. */
   platformKey: string | null;
   simulator: boolean;
+  /** Takes mail in by SMTP; null where nothing does. */
+  smtp: { port: number; host: string; certFile: string | null; keyFile: string | null } | null;
   /** Whose word on the caller's address counts: so many hops, or these addresses; nobody's when left out. */
   trustProxy: number | string[] | undefined;
   logLevel: LogLevel;
@@ -56,6 +58,10 @@ const ownNames = [
   'OMEGA_PUBLIC_URL',
   'OMEGA_SECRET',
   'OMEGA_SIMULATOR',
+  'OMEGA_SMTP_CERT',
+  'OMEGA_SMTP_HOST',
+  'OMEGA_SMTP_KEY',
+  'OMEGA_SMTP_PORT',
   'OMEGA_TRUST_PROXY',
 ];
 
@@ -78,7 +84,7 @@ export function readConfig(env: Environment = process.env, isTerminal = process.
   const problems: string[] = [];
   const text = (name: string) => env[name]?.trim() || undefined;
 
-  const port = readPort(text('PORT'), problems);
+  const port = readPort('PORT', text('PORT'), 8080, problems);
   const host = text('HOST') ?? '127.0.0.1';
   if (/[\s/]/.test(host)) problems.push('HOST must be an address or a name of this machine, like 127.0.0.1.');
   const localUrl = `http://${inUrl(host)}:${port}`;
@@ -94,6 +100,7 @@ export function readConfig(env: Environment = process.env, isTerminal = process.
     secret: readSecret(env.OMEGA_SECRET, database.database.kind, problems),
     platformKey: readPlatformKey(env.OMEGA_PLATFORM_KEY, problems),
     simulator: readChoice('OMEGA_SIMULATOR', text('OMEGA_SIMULATOR'), ['on', 'off'], 'on', problems) === 'on',
+    smtp: readSmtp(text, problems),
     trustProxy: readTrustProxy(text('OMEGA_TRUST_PROXY'), problems),
     logLevel: readChoice('LOG_LEVEL', text('LOG_LEVEL'), logLevels, 'info', problems),
     prettyLog,
@@ -102,6 +109,25 @@ export function readConfig(env: Environment = process.env, isTerminal = process.
   };
   if (problems.length > 0) throw new ConfigError(...problems);
   return config;
+}
+
+function readSmtp(text: (name: string) => string | undefined, problems: string[]): Config['smtp'] {
+  const [port, host, cert, key] = ['PORT', 'HOST', 'CERT', 'KEY'].map((name) => text(`OMEGA_SMTP_${name}`));
+  if (port === undefined) {
+    if (host ?? cert ?? key)
+      problems.push('OMEGA_SMTP_PORT is missing: without it no mail is taken in by SMTP.');
+    return null;
+  }
+  if ((cert === undefined) !== (key === undefined))
+    problems.push('OMEGA_SMTP_CERT and OMEGA_SMTP_KEY go together: files in PEM, for STARTTLS.');
+  if (host !== undefined && /[\s/]/.test(host))
+    problems.push('OMEGA_SMTP_HOST must be an address or a name of this machine, like 0.0.0.0.');
+  return {
+    port: readPort('OMEGA_SMTP_PORT', port, 25, problems),
+    host: host ?? '127.0.0.1',
+    certFile: cert ?? null,
+    keyFile: key ?? null,
+  };
 }
 
 /** A number of hops, or the proxies' addresses and networks, with commas. */
@@ -120,12 +146,12 @@ function readTrustProxy(text: string | undefined, problems: string[]): number | 
   return undefined;
 }
 
-function readPort(text: string | undefined, problems: string[]): number {
-  if (text === undefined) return 8080;
+function readPort(name: string, text: string | undefined, usual: number, problems: string[]): number {
+  if (text === undefined) return usual;
   const port = Number(text);
   if (/^\d+$/.test(text) && port >= 1 && port <= 65_535) return port;
-  problems.push(`PORT must be a whole number from 1 to 65535; it is ${shown(text)}.`);
-  return 8080;
+  problems.push(`${name} must be a whole number from 1 to 65535; it is ${shown(text)}.`);
+  return usual;
 }
 
 /** A host as it stands in a URL. Who listens everywhere is reached here by loopback. */

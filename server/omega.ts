@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
+import type { Agent } from 'node:https';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import type { Clock as QueueClock } from 'pg-boss';
 import { createAuthenticate } from './access/index.ts';
-import { allRoutes } from './app.ts';
-import type { Carrier, Carriers } from './channels/index.ts';
+import { allRoutes, allWebhookSources } from './app.ts';
+import { allCarriers } from './carriers.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { type Database, type DatabaseTarget, migrate, openDatabase } from './core/db/index.ts';
 import {
@@ -17,9 +18,10 @@ import {
 import type { Log } from './core/log.ts';
 import { createJobQueue, type JobQueue } from './core/queue/index.ts';
 import { createSecrets, type Secrets } from './core/secrets.ts';
+import { createSmtpListener, type SmtpListener, type SmtpOptions } from './mail/index.ts';
 import { createCarrierEvents, createIntake } from './messages/index.ts';
+import { createReceipts } from './receipts/index.ts';
 import { secretFits, WrongSecret } from './secret-fits.ts';
-import { createSimulator } from './simulator/index.ts';
 import { allJobs, allQueues } from './worker.ts';
 
 /** What a process of Omega is made of. */
@@ -43,6 +45,10 @@ export interface OmegaOptions {
   trustProxy?: number | string[];
   checkAnswers?: boolean;
   carrierDeadlineMs?: number;
+  /** For requests to Amazon, whose certificates sign what SES tells; Node's own when left out. */
+  amazonAgent?: Agent;
+  /** Takes mail in by SMTP; nothing listens when left out. */
+  smtp?: SmtpOptions;
   /** Seconds of every job's lease; each queue's own when left out. Longer than the carrier's deadline. */
   leaseS?: number;
 }
@@ -50,6 +56,8 @@ export interface OmegaOptions {
 export interface Omega {
   /** Null where the process answers no HTTP. */
   http: FastifyInstance | null;
+  /** Null where the process takes no mail in by SMTP. */
+  smtp: SmtpListener | null;
   database: Database;
   queue: JobQueue;
   secrets: Secrets;
@@ -100,6 +108,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
     const secrets = createSecrets(options.secret);
     // Before any job runs: a worker that cannot open a carrier's credentials would fail every message.
     if (!(await secretFits(db, secrets))) throw new WrongSecret();
+    const apiUrl = options.publicUrl + options.basePath;
     const queue = createJobQueue(database, {
       queues: allQueues,
       log,
@@ -108,12 +117,35 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
       supervise: options.worker,
       leaseS: options.leaseS,
     });
+    const carriers = allCarriers({
+      db,
+      queue,
+      clock,
+      secrets,
+      apiUrl,
+      simulator: options.simulator,
+    });
+    // Their connections end after the jobs that use them.
+    closers.push(async () => {
+      for (const carrier of carriers.values()) carrier.close?.();
+    });
     closers.push(() => queue.stop(Math.max(0, jobGraceMs - (performance.now() - closingSince))));
-
-    const carriers: Carriers = new Map<string, Carrier>(
-      options.simulator ? [['simulator', createSimulator({ db, queue, clock })]] : [],
-    );
     const carrierEvents = createCarrierEvents({ db, queue, clock, log, secrets });
+    const receipts = createReceipts({
+      db,
+      clock,
+      log,
+      secrets,
+      sources: allWebhookSources({
+        db,
+        queue,
+        clock,
+        secrets,
+        carrierEvents,
+        apiUrl,
+        amazonAgent: options.amazonAgent,
+      }),
+    });
     const jobs = options.worker
       ? allJobs({
           database,
@@ -123,6 +155,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
           log,
           carriers,
           carrierEvents,
+          apiUrl,
           carrierDeadlineMs: options.carrierDeadlineMs,
           leaseS: options.leaseS,
         })
@@ -132,6 +165,8 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
     if (options.worker) {
       const tidy = async () => {
         await carrierEvents.resume();
+        await receipts.resume();
+        await receipts.tidy();
         await forgetOldRequests(db, new Date(clock.now()));
       };
       const timer = setInterval(() => {
@@ -153,8 +188,10 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
           secrets,
           cursors: createCursors(secrets),
           intake,
+          receipts,
           version,
           basePath: options.basePath,
+          publicUrl: options.publicUrl,
           secureCookies: options.publicUrl.startsWith('https:'),
           simulator: options.simulator,
         }),
@@ -173,9 +210,14 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
       const server = http;
       closers.push(() => closeHttp(server));
     }
+    const smtp =
+      options.server && options.smtp
+        ? createSmtpListener({ db, secrets, clock, log, receipts }, options.smtp)
+        : null;
+    if (smtp) closers.push(() => smtp.close());
     // First of all: while the last requests are answered, no new job begins.
     closers.push(() => queue.stopFetching());
-    return { http, database, queue, secrets, migrated, close };
+    return { http, smtp, database, queue, secrets, migrated, close };
   } catch (error) {
     await close();
     throw error;

@@ -29,7 +29,8 @@ CREATE TABLE public.attachments (
     size integer NOT NULL,
     sha256 text NOT NULL,
     content bytea NOT NULL,
-    created_at timestamp with time zone NOT NULL
+    created_at timestamp with time zone NOT NULL,
+    source_url text
 );
 
 CREATE TABLE public.attempts (
@@ -69,6 +70,9 @@ CREATE TABLE public.carrier_events (
     note text,
     received_at timestamp with time zone NOT NULL,
     settled_at timestamp with time zone,
+    receipt_id uuid,
+    event_key text,
+    message_id uuid,
     CONSTRAINT carrier_events_state_check CHECK ((state = ANY (ARRAY['kept'::text, 'applied'::text, 'parked'::text, 'refused'::text])))
 );
 
@@ -281,6 +285,10 @@ CREATE TABLE public.messages (
     ambiguous boolean DEFAULT false NOT NULL,
     superseded_attempts integer DEFAULT 0 NOT NULL,
     answers_since timestamp with time zone,
+    call jsonb,
+    mail_id text,
+    reply_text text,
+    sender_authentication jsonb,
     CONSTRAINT messages_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text, 'internal'::text])))
 );
 
@@ -295,12 +303,20 @@ CREATE TABLE public.onboarding_steps (
     CONSTRAINT onboarding_steps_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'running'::text, 'done'::text, 'failed'::text, 'skipped'::text])))
 );
 
+CREATE TABLE public.provider_account_names (
+    business_id bigint NOT NULL,
+    provider text NOT NULL,
+    name_key text NOT NULL
+);
+
 CREATE TABLE public.provider_accounts (
     business_id bigint NOT NULL,
     provider text NOT NULL,
     sealed_credentials text NOT NULL,
     created_at timestamp with time zone NOT NULL,
-    updated_at timestamp with time zone NOT NULL
+    updated_at timestamp with time zone NOT NULL,
+    paused_at timestamp with time zone,
+    paused_reason text
 );
 
 CREATE TABLE public.requests (
@@ -324,7 +340,8 @@ CREATE TABLE public.senders (
     location_id bigint,
     active boolean DEFAULT true NOT NULL,
     created_at timestamp with time zone NOT NULL,
-    updated_at timestamp with time zone NOT NULL
+    updated_at timestamp with time zone NOT NULL,
+    reply_domain text
 );
 
 CREATE TABLE public.sessions (
@@ -374,6 +391,59 @@ CREATE TABLE public.staffs (
     updated_at timestamp with time zone NOT NULL,
     last_seen_at timestamp with time zone,
     CONSTRAINT staffs_role_check CHECK ((role = ANY (ARRAY['manager'::text, 'staff'::text])))
+);
+
+CREATE TABLE public.voice_presences (
+    business_id bigint NOT NULL,
+    staff_id bigint NOT NULL,
+    holder_id uuid NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.voice_settings (
+    business_id bigint NOT NULL,
+    location_id bigint NOT NULL,
+    hours jsonb,
+    closed_on jsonb NOT NULL,
+    ring text NOT NULL,
+    ring_seconds integer NOT NULL,
+    greeting text,
+    closed_greeting text,
+    voicemail boolean NOT NULL,
+    voicemail_greeting text NOT NULL,
+    record boolean NOT NULL,
+    recording_notice text NOT NULL,
+    missed_call_text text,
+    language text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT voice_settings_ring_check CHECK ((ring = ANY (ARRAY['staff_on'::text, 'all_staff'::text])))
+);
+
+CREATE TABLE public.webhook_receipts (
+    receipt_id uuid NOT NULL,
+    source text NOT NULL,
+    provider text NOT NULL,
+    business_id bigint,
+    method text NOT NULL,
+    url text NOT NULL,
+    sealed_headers text NOT NULL,
+    body bytea NOT NULL,
+    digest text NOT NULL,
+    state text NOT NULL,
+    note text,
+    tries integer DEFAULT 0 NOT NULL,
+    times integer DEFAULT 1 NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    settled_at timestamp with time zone,
+    CONSTRAINT webhook_receipts_state_check CHECK ((state = ANY (ARRAY['kept'::text, 'applied'::text, 'ignored'::text, 'unreadable'::text, 'quarantined'::text, 'failed'::text])))
+);
+
+CREATE TABLE public.webhook_tokens (
+    provider text NOT NULL,
+    token_hash text NOT NULL,
+    digest text NOT NULL,
+    received_at timestamp with time zone NOT NULL
 );
 
 ALTER TABLE ONLY public.addresses
@@ -442,6 +512,9 @@ ALTER TABLE ONLY public.messages
 ALTER TABLE ONLY public.onboarding_steps
     ADD CONSTRAINT onboarding_steps_pkey PRIMARY KEY (business_id, name);
 
+ALTER TABLE ONLY public.provider_account_names
+    ADD CONSTRAINT provider_account_names_pkey PRIMARY KEY (business_id, provider, name_key);
+
 ALTER TABLE ONLY public.provider_accounts
     ADD CONSTRAINT provider_accounts_pkey PRIMARY KEY (business_id, provider);
 
@@ -472,11 +545,27 @@ ALTER TABLE ONLY public.staff_locations
 ALTER TABLE ONLY public.staffs
     ADD CONSTRAINT staffs_pkey PRIMARY KEY (business_id, staff_id);
 
+ALTER TABLE ONLY public.voice_presences
+    ADD CONSTRAINT voice_presences_pkey PRIMARY KEY (business_id, staff_id, holder_id);
+
+ALTER TABLE ONLY public.voice_settings
+    ADD CONSTRAINT voice_settings_pkey PRIMARY KEY (business_id, location_id);
+
+ALTER TABLE ONLY public.webhook_receipts
+    ADD CONSTRAINT webhook_receipts_pkey PRIMARY KEY (receipt_id);
+
+ALTER TABLE ONLY public.webhook_tokens
+    ADD CONSTRAINT webhook_tokens_pkey PRIMARY KEY (provider, token_hash);
+
 CREATE INDEX api_keys_of_business ON public.api_keys USING btree (business_id);
 
 CREATE INDEX attempts_by_provider_id ON public.attempts USING btree (provider, provider_message_id) WHERE (provider_message_id IS NOT NULL);
 
+CREATE INDEX carrier_events_naming ON public.carrier_events USING btree (business_id, message_id) WHERE (message_id IS NOT NULL);
+
 CREATE INDEX carrier_events_of_message ON public.carrier_events USING btree (business_id, provider_message_id);
+
+CREATE UNIQUE INDEX carrier_events_once ON public.carrier_events USING btree (business_id, provider, event_key) WHERE (event_key IS NOT NULL);
 
 CREATE INDEX carrier_events_open ON public.carrier_events USING btree (received_at) WHERE (state <> 'applied'::text);
 
@@ -540,6 +629,8 @@ CREATE INDEX messages_ambiguous ON public.messages USING btree (business_id, con
 
 CREATE INDEX messages_by_external_ref ON public.messages USING btree (business_id, ((external_ref ->> 'type'::text)), ((external_ref ->> 'id'::text))) WHERE (external_ref IS NOT NULL);
 
+CREATE INDEX messages_by_mail_id ON public.messages USING btree (business_id, mail_id) WHERE (mail_id IS NOT NULL);
+
 CREATE UNIQUE INDEX messages_by_provider_id ON public.messages USING btree (business_id, provider, provider_message_id) WHERE (provider_message_id IS NOT NULL);
 
 CREATE INDEX messages_failed ON public.messages USING btree (business_id, failed_at, message_id) WHERE (failed_at IS NOT NULL);
@@ -549,6 +640,8 @@ CREATE INDEX messages_of_conversation ON public.messages USING btree (business_i
 CREATE INDEX messages_of_request ON public.messages USING btree (business_id, request_id, message_id);
 
 CREATE INDEX messages_unread ON public.messages USING btree (business_id, conversation_id) WHERE unread;
+
+CREATE INDEX provider_account_names_by_name ON public.provider_account_names USING btree (provider, name_key);
 
 CREATE INDEX requests_by_age ON public.requests USING btree (created_at);
 
@@ -561,6 +654,18 @@ CREATE INDEX simulator_messages_listing ON public.simulator_messages USING btree
 CREATE INDEX staff_locations_by_location ON public.staff_locations USING btree (business_id, location_id, staff_id);
 
 CREATE INDEX staffs_by_name ON public.staffs USING btree (business_id, lower(name), staff_id);
+
+CREATE INDEX webhook_receipts_by_state ON public.webhook_receipts USING btree (state, receipt_id DESC);
+
+CREATE INDEX webhook_receipts_kept ON public.webhook_receipts USING btree (received_at) WHERE (state = 'kept'::text);
+
+CREATE INDEX webhook_receipts_of_business ON public.webhook_receipts USING btree (business_id, receipt_id DESC) WHERE (business_id IS NOT NULL);
+
+CREATE INDEX webhook_receipts_of_provider ON public.webhook_receipts USING btree (provider, receipt_id DESC);
+
+CREATE UNIQUE INDEX webhook_receipts_quarantined ON public.webhook_receipts USING btree (source, digest) WHERE (state = 'quarantined'::text);
+
+CREATE INDEX webhook_tokens_by_age ON public.webhook_tokens USING btree (received_at);
 
 ALTER TABLE ONLY public.addresses
     ADD CONSTRAINT addresses_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);
@@ -613,6 +718,9 @@ ALTER TABLE ONLY public.messages
 ALTER TABLE ONLY public.onboarding_steps
     ADD CONSTRAINT onboarding_steps_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);
 
+ALTER TABLE ONLY public.provider_account_names
+    ADD CONSTRAINT provider_account_names_business_id_provider_fkey FOREIGN KEY (business_id, provider) REFERENCES public.provider_accounts(business_id, provider) ON DELETE CASCADE;
+
 ALTER TABLE ONLY public.provider_accounts
     ADD CONSTRAINT provider_accounts_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);
 
@@ -633,3 +741,9 @@ ALTER TABLE ONLY public.staff_locations
 
 ALTER TABLE ONLY public.staffs
     ADD CONSTRAINT staffs_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);
+
+ALTER TABLE ONLY public.voice_presences
+    ADD CONSTRAINT voice_presences_business_id_staff_id_fkey FOREIGN KEY (business_id, staff_id) REFERENCES public.staffs(business_id, staff_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.voice_settings
+    ADD CONSTRAINT voice_settings_business_id_location_id_fkey FOREIGN KEY (business_id, location_id) REFERENCES public.locations(business_id, location_id) ON DELETE CASCADE;

@@ -1,4 +1,5 @@
 import { onboardingJobs, onboardQueue } from './businesses/index.ts';
+import { callJobs, missedCallQueue } from './calls/index.ts';
 import type { Carriers } from './channels/index.ts';
 import { conversationJobs, wakeConversationQueue } from './conversations/index.ts';
 import type { Clock } from './core/clock.ts';
@@ -6,16 +7,28 @@ import type { Database } from './core/db/index.ts';
 import type { Log } from './core/log.ts';
 import type { JobHandler, JobQueue, QueueDefinition } from './core/queue/index.ts';
 import type { Secrets } from './core/secrets.ts';
-import { type CarrierEvents, deliveryJobs, sendMessageQueue, settleAttemptQueue } from './messages/index.ts';
+import {
+  type CarrierEvents,
+  deliveryJobs,
+  fetchMediaQueue,
+  mediaJobs,
+  pausedAccountJobs,
+  resumeAccountQueue,
+  sendMessageQueue,
+  settleAttemptQueue,
+} from './messages/index.ts';
 import { simulatorCallbackQueue, simulatorJobs } from './simulator/index.ts';
 
 /** Every queue there is: who enqueues must know it, whether or not this process works on it. */
 export const allQueues = [
   sendMessageQueue,
   settleAttemptQueue,
+  resumeAccountQueue,
+  fetchMediaQueue,
   simulatorCallbackQueue,
   onboardQueue,
   wakeConversationQueue,
+  missedCallQueue,
 ] as readonly QueueDefinition<object>[];
 
 export interface WorkerParts {
@@ -26,6 +39,8 @@ export interface WorkerParts {
   log: Log;
   carriers: Carriers;
   carrierEvents: CarrierEvents;
+  /** Where carriers reach the API: the public URL with the base path. */
+  apiUrl: string;
   carrierDeadlineMs?: number;
   leaseS?: number;
 }
@@ -42,8 +57,11 @@ export function allJobs(parts: WorkerParts): JobHandler[] {
       // A slow carrier holds a batch; the others go on.
       concurrency: kind === 'pglite' ? 2 : 4,
     }),
+    ...pausedAccountJobs({ ...parts, db }),
+    ...mediaJobs({ ...parts, db }),
     ...onboardingJobs({ ...parts, db }),
     ...conversationJobs({ ...parts, db }),
+    ...callJobs({ ...parts, db }),
     ...simulatorJobs(parts.carrierEvents),
   ];
 }

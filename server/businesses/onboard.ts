@@ -8,6 +8,7 @@ import type { Tables, Tx } from '../core/db/index.ts';
 import { type FieldFault, invalidFields } from '../core/fault.ts';
 import { newId } from '../core/ids.ts';
 import type { Secrets } from '../core/secrets.ts';
+import { type Provider, writeProviderAccount } from './provider-accounts.ts';
 
 export type OnboardingPlan = Static<Contract['onboardBusiness']['input']['body']>;
 
@@ -67,22 +68,13 @@ export async function writeBusiness(
     'senders',
     clean.senders.map((sender) => ({ business_id, sender_id: newId(), ...sender, active: true, ...dated })),
     ['business_id', 'channel', 'address'],
-    ['name', 'provider', 'location_id', 'active'],
+    ['name', 'provider', 'location_id', 'reply_domain', 'active'],
   );
 
   for (const [provider, credentials] of Object.entries(plan.providers ?? {})) {
     if (!credentials) continue;
-    const sealed_credentials = secrets.seal(
-      JSON.stringify(credentials),
-      `provider ${business_id} ${provider}`,
-    );
-    await tx
-      .insertInto('provider_accounts')
-      .values({ business_id, provider, sealed_credentials, ...dated })
-      .onConflict((conflict) =>
-        conflict.columns(['business_id', 'provider']).doUpdateSet({ sealed_credentials, updated_at: now }),
-      )
-      .execute();
+    const account = { businessId: business_id, provider: provider as Provider, credentials };
+    await writeProviderAccount(tx, now, secrets, account as never);
   }
 
   await writeSteps(tx, now, business_id);
@@ -203,6 +195,13 @@ function readPlan(plan: OnboardingPlan, locations: ReadonlySet<number>) {
       fail(path, `there is no location ${id}; list it in locations`, 'not_found');
   };
 
+  const readDomain = (domain: string | undefined, path: string): string | null => {
+    if (domain === undefined) return null;
+    const email = readEmail(`reply@${domain}`);
+    if (!email.ok) fail(path, 'must be a domain such as reply.example.com', 'invalid_format');
+    return email.ok ? email.email.slice('reply@'.length) : null;
+  };
+
   if (!isTimeZone(plan.time_zone)) fail('time_zone', 'must be an IANA name such as America/New_York');
   if (!isCountry(plan.country)) fail('country', 'must be an ISO 3166-1 alpha-2 code such as US');
   for (const [i, location] of (plan.locations ?? []).entries()) {
@@ -233,14 +232,19 @@ function readPlan(plan: OnboardingPlan, locations: ReadonlySet<number>) {
     const header = sender.channel === 'email' && headerFault(`senders.${i}.name`, sender.name ?? '');
     if (header) fail(header.path, header.message, header.code);
     mustBeKnown(sender.location_id, `senders.${i}.location_id`);
+    const replyDomain = readDomain(sender.reply_domain, `senders.${i}.reply_domain`);
+    if (replyDomain !== null && sender.channel !== 'email')
+      fail(`senders.${i}.reply_domain`, 'is for mail senders alone');
     return {
       channel: sender.channel,
       address: address.ok ? address.address : '',
       name: sender.name ?? null,
       provider: sender.provider,
       location_id: sender.location_id ?? null,
+      reply_domain: replyDomain,
     };
   });
+  readDomain(plan.providers?.smtp?.bounce_domain, 'providers.smtp.bounce_domain');
   if (errors.length > 0) throw invalidFields(errors);
   return { staffs, senders };
 }

@@ -1,10 +1,11 @@
-import type { Carriers } from '../channels/index.ts';
+import type { Carriers, Problem } from '../channels/index.ts';
 import type { Clock } from '../core/clock.ts';
 import { type Db, inTransaction, type Tx } from '../core/db/index.ts';
 import { recordEvents } from '../core/events/index.ts';
 import type { Origin } from '../core/http/index.ts';
 import type { JobHandler, QueueDefinition } from '../core/queue/index.ts';
 import type { Secrets } from '../core/secrets.ts';
+import { askCarriers } from './ask-carriers.ts';
 import { carrierSteps, type OnboardingStep } from './onboard.ts';
 
 export const onboardQueue: QueueDefinition<{ business_id: number }> = {
@@ -13,8 +14,14 @@ export const onboardQueue: QueueDefinition<{ business_id: number }> = {
   retryLimit: 10,
 };
 
-/** How long a carrier may take to answer a check. */
-const checkDeadlineMs = 15_000;
+interface JobOptions {
+  db: Db;
+  clock: Clock;
+  secrets: Secrets;
+  carriers: Carriers;
+  /** Where carriers reach the API: the public URL with the base path. */
+  apiUrl: string;
+}
 
 interface StepResult {
   status: 'done' | 'failed' | 'skipped';
@@ -26,12 +33,7 @@ interface StepResult {
  * The steps of an onboarding that speak with carriers. Each is safe to repeat: after a crash the
  * job is claimed again and goes on with the first step that is not done.
  */
-export function onboardingJobs(options: {
-  db: Db;
-  clock: Clock;
-  secrets: Secrets;
-  carriers: Carriers;
-}): JobHandler<never>[] {
+export function onboardingJobs(options: JobOptions): JobHandler<never>[] {
   const { db, clock } = options;
   const now = () => new Date(clock.now());
 
@@ -107,45 +109,18 @@ async function setStep(
     .execute();
 }
 
-async function runStep(
-  name: OnboardingStep,
-  businessId: number,
-  { db, secrets, carriers }: { db: Db; secrets: Secrets; carriers: Carriers },
-): Promise<StepResult> {
-  const senders = await db
-    .selectFrom('senders')
-    .leftJoin('provider_accounts as p', (join) =>
-      join.onRef('p.business_id', '=', 'senders.business_id').onRef('p.provider', '=', 'senders.provider'),
-    )
-    .select(['senders.channel', 'senders.address', 'senders.provider', 'p.sealed_credentials'])
-    .where('senders.business_id', '=', businessId)
-    .where('senders.active', '=', true)
-    .orderBy('senders.created_at')
-    .execute();
-  if (senders.length === 0) return { status: 'skipped', remedy: 'Add senders to be able to send.' };
-  for (const sender of senders) {
-    const carrier = carriers.get(sender.provider);
-    if (!carrier) {
-      return {
-        status: 'failed',
-        error: `${sender.address}: this Omega has no carrier ${sender.provider}.`,
-        remedy: `Choose one of ${[...carriers.keys()].join(', ') || 'none'} as the sender's provider, and post the onboarding again.`,
-      };
-    }
-    // The steps check in the order of trust: the account first, then each address with it.
-    const account = sender.sealed_credentials
-      ? JSON.parse(secrets.open(sender.sealed_credentials, `provider ${businessId} ${sender.provider}`))
-      : null;
-    if (carrier.needsAccount && !account) {
-      return {
-        status: 'failed',
-        error: `${sender.address}: there are no credentials for ${sender.provider}.`,
-        remedy: `Send providers.${sender.provider} with the onboarding again.`,
-      };
-    }
-    if (name !== 'test_message') continue;
-    const wrong = await carrier.verify(sender, account, AbortSignal.timeout(checkDeadlineMs));
-    if (wrong) return { status: 'failed', error: `${sender.address}: ${wrong.error}`, remedy: wrong.remedy };
-  }
-  return { status: 'done' };
+async function runStep(name: OnboardingStep, businessId: number, options: JobOptions): Promise<StepResult> {
+  const checks = await askCarriers(options, businessId, name === 'test_message' ? 'check' : 'connect');
+  if (checks.length === 0) return { status: 'skipped', remedy: 'Add senders to be able to send.' };
+  const problems = checks.flatMap((check) => check.problems);
+  const faults = problems.filter(({ hint }) => !hint);
+  if (faults.length > 0) return failedFor(faults);
+  const hints = problems.map(({ about, error, remedy }) => `${about}: ${error} ${remedy}`);
+  return { status: 'done', ...(hints.length > 0 && { remedy: hints.join(' ') }) };
+}
+
+function failedFor(problems: Problem[]): StepResult {
+  const errors = problems.map(({ about, error }) => (about === null ? error : `${about}: ${error}`));
+  const remedies = new Set(problems.map(({ remedy }) => remedy));
+  return { status: 'failed', error: errors.join(' '), remedy: [...remedies].join(' ') };
 }

@@ -1,4 +1,5 @@
 import {
+  mailProviders,
   providerRows,
   type ReasonName,
   type ReasonRow,
@@ -18,8 +19,8 @@ export interface Reason {
   /** For the staff, in plain sentences. */
   advice: string;
   retry: Readonly<RetryPolicy> | null;
-  /** `opt_out`: write it to the consent ledger. */
-  effect: 'opt_out' | null;
+  /** `opt_out`: write it to the consent ledger. `pause_account`: stop sending with the account. */
+  effect: 'opt_out' | 'pause_account' | null;
 }
 
 /** Every reason with its usual advice, for the documentation and for filters. */
@@ -62,7 +63,8 @@ export function explain(provider: string, code: string | null): Readonly<Reason>
         ? byName.get(code)
         : (byCode.get(`${provider === 'simulator' ? 'twilio' : provider} ${code}`) ??
           byCode.get(`${provider} ${code.replace(/^(\d)\d\d$/, '$1xx')}`) ??
-          byEnhancedStatus(code));
+          byEnhancedStatus(code) ??
+          bySmtpReply(provider, code));
   if (known) return known;
   const unknown = named('unknown');
   return code === null
@@ -79,6 +81,12 @@ function byEnhancedStatus(code: string): Readonly<Reason> | undefined {
     byCode.get(`smtp ${status}.${subject}.x`) ??
     byCode.get(`smtp ${status}.x.x`)
   );
+}
+
+/** RFC 5321's three digits, of a mail provider that has no meaning of its own for them. */
+function bySmtpReply(provider: string, code: string): Readonly<Reason> | undefined {
+  if (!mailProviders.includes(provider) || !/^[45]\d\d$/.test(code)) return undefined;
+  return byCode.get(`smtp ${code}`) ?? byCode.get(`smtp ${code[0]}xx`);
 }
 
 /** A code is the other side's text and is shown to people: no line breaks, no bidi tricks, no novel. */

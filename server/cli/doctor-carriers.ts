@@ -1,3 +1,4 @@
+import { accountOf } from '../businesses/index.ts';
 import type { Config } from '../config.ts';
 import type { Db } from '../core/db/index.ts';
 import type { Secrets } from '../core/secrets.ts';
@@ -8,25 +9,25 @@ const mostLines = 10;
 
 /** Each sender's carrier: is there, and its credentials are, and open with this secret. */
 export async function checkCarriers(db: Db, secrets: Secrets, config: Config): Promise<Finding[]> {
-  const senders = await db
+  const rows = await db
     .selectFrom('senders')
-    .leftJoin('provider_accounts as account', (join) =>
-      join
-        .onRef('account.business_id', '=', 'senders.business_id')
-        .onRef('account.provider', '=', 'senders.provider'),
-    )
-    .select([
-      'senders.business_id',
-      'senders.channel',
-      'senders.address',
-      'senders.provider',
-      'account.sealed_credentials',
-    ])
-    .where('senders.active', '=', true)
-    .orderBy('senders.business_id')
-    .orderBy('senders.channel')
-    .orderBy('senders.address')
+    .select(['business_id', 'channel', 'address', 'provider'])
+    .where('active', '=', true)
+    .orderBy('business_id')
+    .orderBy('channel')
+    .orderBy('address')
     .execute();
+  const accounts = await db
+    .selectFrom('provider_accounts')
+    .select(['business_id', 'provider', 'sealed_credentials'])
+    .execute();
+  const sealed = new Map(
+    accounts.map((one) => [`${one.business_id} ${one.provider}`, one.sealed_credentials]),
+  );
+  const senders = rows.map((row) => ({
+    ...row,
+    sealed_credentials: sealed.get(`${row.business_id} ${accountOf(row.provider)}`) ?? null,
+  }));
   const wrong = senders.flatMap((sender) => wrongWith(sender, secrets, config) ?? []);
   const findings = wrong.slice(0, mostLines);
   if (wrong.length > mostLines) findings.push(fail('carriers', `and ${wrong.length - mostLines} more`));
@@ -37,7 +38,7 @@ export async function checkCarriers(db: Db, secrets: Secrets, config: Config): P
     );
   }
   if (senders.some((sender) => sender.provider !== 'simulator')) findings.push(...checkPublicUrl(config));
-  return [...findings, ...(await checkOnboardings(db))];
+  return [...findings, ...(await checkPaused(db)), ...(await checkOnboardings(db))];
 }
 
 interface SenderFacts {
@@ -59,21 +60,22 @@ function wrongWith(sender: SenderFacts, secrets: Secrets, config: Config): Findi
       'Set OMEGA_SIMULATOR=on, or onboard the business again with a real carrier.',
     );
   }
+  const account = accountOf(provider);
   if (sender.sealed_credentials === null) {
     return fail(
       'carriers',
-      `${who}: there are no credentials for ${provider}`,
-      `Post the onboarding again with providers.${provider}.`,
+      `${who}: there are no credentials for ${account}`,
+      `Post the onboarding again with providers.${account}.`,
     );
   }
   try {
-    secrets.open(sender.sealed_credentials, `provider ${business_id} ${provider}`);
+    secrets.open(sender.sealed_credentials, `provider ${business_id} ${account}`);
     return null;
   } catch {
     return fail(
       'carriers',
-      `${who}: the credentials for ${provider} do not open with this secret`,
-      `Set OMEGA_SECRET to what it was, or post the onboarding again with providers.${provider}.`,
+      `${who}: the credentials for ${account} do not open with this secret`,
+      `Set OMEGA_SECRET to what it was, or post the onboarding again with providers.${account}.`,
     );
   }
 }
@@ -90,6 +92,24 @@ function checkPublicUrl({ publicUrl }: Config): Finding[] {
       'Set OMEGA_PUBLIC_URL to the https address that leads here from outside.',
     ),
   ];
+}
+
+/** Accounts that their carrier refuses: nothing is sent with them. */
+async function checkPaused(db: Db): Promise<Finding[]> {
+  const paused = await db
+    .selectFrom('provider_accounts')
+    .select(['business_id', 'provider', 'paused_reason'])
+    .where('paused_at', 'is not', null)
+    .orderBy('paused_at')
+    .limit(mostLines)
+    .execute();
+  return paused.map(({ business_id, provider, paused_reason }) =>
+    fail(
+      'carriers',
+      `business ${business_id}: ${provider} refuses its account, so its messages wait: ${paused_reason}`,
+      `Mend the account at ${provider}, or post the onboarding again with providers.${provider}.`,
+    ),
+  );
 }
 
 async function checkOnboardings(db: Db): Promise<Finding[]> {

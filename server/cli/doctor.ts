@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { type Config, ConfigError, readConfig } from '../config.ts';
 import type { Finding } from './finding.ts';
+import { readBusinessId } from './read-business-id.ts';
 import { aligned, paintFor } from './terminal.ts';
 
 /** `omega doctor`: what is wrong, and what to do about it. */
@@ -10,21 +11,27 @@ export function doctorCommand(): Command {
     .description(
       "Looks at the runtime, the configuration, the database, the port, the queues and the carriers' credentials. Changes nothing. Each line is ok, warn or fail; what is not ok says what to do. Ends with 1 where something fails.",
     )
+    .option(
+      '--business <id>',
+      "ask this business's carriers too: credentials, numbers, domains, webhooks",
+      readBusinessId,
+    )
     .addHelpText(
       'after',
       `
 Examples:
   omega doctor
+  omega doctor --business 1001
   DATABASE_URL=postgres://omega:secret@localhost/omega OMEGA_SECRET=… omega doctor`,
     )
-    .action(async () => {
-      const findings = await examine();
+    .action(async ({ business }: { business?: number }) => {
+      const findings = await examine(business);
       print(findings);
       process.exitCode = findings.some(({ level }) => level === 'fail') ? 1 : 0;
     });
 }
 
-async function examine(): Promise<Finding[]> {
+async function examine(businessId: number | undefined): Promise<Finding[]> {
   const { checkNode, checkConfig, checkDataDir, checkSecret, checkPort } = await import(
     './doctor-machine.ts'
   );
@@ -45,7 +52,7 @@ async function examine(): Promise<Finding[]> {
     ...(await checkDataDir(config)),
     await checkSecret(config),
     await checkPort(config),
-    ...(await checkDatabase(config)),
+    ...(await checkDatabase(config, businessId)),
   ];
 }
 

@@ -1,6 +1,7 @@
-import { type Config, readConfig } from '../config.ts';
+import { readFile } from 'node:fs/promises';
+import { type Config, ConfigError, readConfig } from '../config.ts';
 import { createLog, type Log } from '../core/log.ts';
-import type { Omega } from '../omega.ts';
+import type { Omega, OmegaOptions } from '../omega.ts';
 import { portMustBeFree } from './port.ts';
 import { secretOf } from './secret.ts';
 
@@ -77,7 +78,24 @@ export async function build(
     basePath: config.basePath,
     publicUrl: config.publicUrl,
     trustProxy: config.trustProxy,
+    smtp: parts.server ? await smtpOf(config) : undefined,
   });
+}
+
+/** @throws ConfigError where a file of its certificate cannot be read */
+async function smtpOf({ smtp }: Config): Promise<OmegaOptions['smtp']> {
+  if (smtp === null) return undefined;
+  const { host, port, certFile, keyFile } = smtp;
+  if (certFile === null || keyFile === null) return { host, port };
+  const read = async (name: string, file: string) =>
+    readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+      throw new ConfigError(`${name}: ${file} cannot be read (${error.code}).`);
+    });
+  return {
+    host,
+    port,
+    tls: { cert: await read('OMEGA_SMTP_CERT', certFile), key: await read('OMEGA_SMTP_KEY', keyFile) },
+  };
 }
 
 function nextSignal(): Promise<NodeJS.Signals> {

@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
 import type { Static } from 'typebox';
 import type { Contract } from '../../contract/index.ts';
-import type { AddressKind, Db, MessageStatus, Tx } from '../core/db/index.ts';
+import { outcomeOf } from '../channels/index.ts';
+import type { AddressKind, CallFacts, Db, MessageStatus, Tx } from '../core/db/index.ts';
 import type { Secrets } from '../core/secrets.ts';
 import { type ClientRecord, clientFor } from './access.ts';
 import { type ConsentVerdict, consentVerdicts } from './consent.ts';
@@ -107,10 +108,11 @@ async function conversationOf(db: Db | Tx, client: ClientRecord): Promise<Client
     channel: string;
     direction: 'inbound' | 'outbound' | 'internal';
     message_status: MessageStatus;
+    call: CallFacts | null;
     at: Date;
   }>`
     select c.conversation_id, c.status, c.assignee_staff_id, c.unread_count, c.waiting_since,
-      m.message_id, left(m.content, 140) as preview, m.channel, m.direction, m.status as message_status, m.occurred_at as at
+      m.message_id, left(m.content, 140) as preview, m.channel, m.direction, m.status as message_status, m.call, m.occurred_at as at
     from conversations c
     left join messages m on m.business_id = c.business_id and m.message_id = c.last_message_id
     where c.business_id = ${client.business_id} and c.client_id = ${client.client_id}
@@ -132,6 +134,7 @@ async function conversationOf(db: Db | Tx, client: ClientRecord): Promise<Client
             channel: row.channel,
             direction: row.direction,
             status: row.message_status,
+            ...(row.call && { call_outcome: outcomeOf(row.direction, row.call) }),
             at: row.at.toISOString(),
           },
   };

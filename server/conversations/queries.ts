@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Conversation } from '../../contract/index.ts';
 import type { FoundClients } from '../clients/index.ts';
-import type { Db, MessageStatus, Tx } from '../core/db/index.ts';
+import type { CallFacts, Db, MessageStatus, Tx } from '../core/db/index.ts';
 
 /** Filters of the list, already understood: `me` is a staff id, the client's words are those who were found. */
 export interface ConversationFilters {
@@ -44,6 +44,7 @@ export interface ConversationRow {
   last_direction: 'inbound' | 'outbound' | 'internal' | null;
   last_status: MessageStatus | null;
   last_at: Date | null;
+  last_call: CallFacts | null;
 }
 
 /** The page is cut first (`page` holds conversations alone); clients, staff and messages join its rows only. */
@@ -65,8 +66,8 @@ function presentable(page: RawBuilder<unknown>, order: RawBuilder<unknown>) {
           where a.business_id = c.business_id and a.kind = c.shared_kind and a.address = c.shared_address and not p.provisional
           order by p.client_id <> c.client_id, p.last_seen_at desc nulls last, p.client_id limit 20
         ) w) end as candidates,
-      m.message_id as last_message_id, left(m.content, 140) as last_preview, m.channel as last_channel,
-      m.direction as last_direction, m.status as last_status, m.occurred_at as last_at
+      m.message_id as last_message_id, left(coalesce(m.reply_text, m.content), 140) as last_preview, m.channel as last_channel,
+      m.direction as last_direction, m.status as last_status, m.occurred_at as last_at, m.call as last_call
     from c
     join clients cl on cl.business_id = c.business_id and cl.client_id = c.client_id
     left join messages m on m.business_id = c.business_id and m.message_id = c.last_message_id

@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { AddressKind, Tx } from '../core/db/index.ts';
 
 /** What of a timeline entry or an event tells nobody anything: all else in them is taken away. */
@@ -66,22 +66,24 @@ export async function eraseTraces(
   await sql`
     update message_timeline set data = ${onlyHarmless('data')}
     where business_id = ${businessId} and message_id in ${theirs}`.execute(tx);
-  await sql`
-    update carrier_events set payload = '{"erased": true}', note = null,
-      state = case when state = 'applied' then state else 'refused' end, settled_at = coalesce(settled_at, ${now}::timestamptz)
-    where business_id = ${businessId} and provider_message_id in (
+  await eraseCarrierEvents(
+    tx,
+    now,
+    businessId,
+    sql`provider_message_id in (
       select provider_message_id from messages
       where business_id = ${businessId} and conversation_id = any(${conversations}::uuid[]) and provider_message_id is not null
       union
       select provider_message_id from attempts
-      where business_id = ${businessId} and message_id in ${theirs} and provider_message_id is not null)`.execute(
-    tx,
+      where business_id = ${businessId} and message_id in ${theirs} and provider_message_id is not null)`,
   );
+  await eraseCarrierEvents(tx, now, businessId, sql`message_id in ${theirs}`);
   // What was never applied belongs to no message, and is found by who sent it; there is little of it.
-  await sql`
-    update carrier_events set payload = '{"erased": true}', note = null, state = 'refused', settled_at = ${now}
-    where state <> 'applied' and business_id = ${businessId} and payload ->> 'from' = any(${named}::text[])`.execute(
+  await eraseCarrierEvents(
     tx,
+    now,
+    businessId,
+    sql`state <> 'applied' and payload ->> 'from' = any(${named}::text[])`,
   );
   await sql`
     update attempts set error_message = null
@@ -107,4 +109,24 @@ export async function eraseTraces(
           and jsonb_exists_any(answer, array['client', 'address', 'addresses', 'name']))
         or exists (select 1 from jsonb_array_elements(case when jsonb_typeof(answer -> 'candidates') = 'array' then answer -> 'candidates' else '[]' end) c
           where c ->> 'client_id' = any(${ids}::text[])))`.execute(tx);
+}
+
+/**
+ * With the receipts they were read from: all that a carrier posted at once goes together. One that is
+ * being applied just now stays, for it may tell of others.
+ */
+async function eraseCarrierEvents(
+  tx: Tx,
+  now: Date,
+  businessId: number,
+  which: RawBuilder<unknown>,
+): Promise<void> {
+  await sql`
+    with erased as (
+      update carrier_events set payload = '{"erased": true}', note = null,
+        state = case when state = 'applied' then state else 'refused' end, settled_at = coalesce(settled_at, ${now}::timestamptz)
+      where business_id = ${businessId} and ${which} returning receipt_id)
+    delete from webhook_receipts where state <> 'kept' and receipt_id in (select receipt_id from erased)`.execute(
+    tx,
+  );
 }

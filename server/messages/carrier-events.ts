@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
-import { receiveMail } from '../channels/index.ts';
+import { type Attachment, type Keyword, receiveMail, type SenderAuthentication } from '../channels/index.ts';
 import type { Clock } from '../core/clock.ts';
-import { type Db, inTransaction, type MessageStatus, type Tx } from '../core/db/index.ts';
+import { type CallFacts, type Db, inTransaction, type MessageStatus, type Tx } from '../core/db/index.ts';
 import { Fault } from '../core/fault.ts';
 import type { Origin } from '../core/http/index.ts';
 import { newId } from '../core/ids.ts';
@@ -10,8 +10,11 @@ import type { JobQueue } from '../core/queue/index.ts';
 import type { Secrets } from '../core/secrets.ts';
 import { storable } from '../core/storable.ts';
 import type { Written } from './draft.ts';
+import { fetchLater } from './media.ts';
+import { type CallStart, type NotedCall, noteCall } from './note-call.ts';
 import { type Fact, noteFact } from './note-fact.ts';
 import { applyReports } from './report.ts';
+import { clientAnswered } from './thread-of-mail.ts';
 import { writeTimeline } from './timeline.ts';
 import { writeMessages } from './write-messages.ts';
 
@@ -19,12 +22,19 @@ import { writeMessages } from './write-messages.ts';
 export type CarrierEvent = {
   provider: string;
   businessId: number;
+  /** What the carrier posted, where it is not kept as a receipt. */
   raw: Record<string, unknown>;
+  /** The receipt that it was read from. */
+  receiptId?: string;
+  /** The carrier's own id of the event, unique for the business and carrier: told again, it is nothing new. */
+  eventKey?: string;
 } & (
   | {
       kind: 'status';
       /** Ours, where the callback's URL names it; else the message is found by the carrier's id. */
       messageId: string | null;
+      /** Which attempt of ours, where the callback's URL names it. */
+      attemptNo?: number;
       providerMessageId: string;
       status: MessageStatus;
       providerStatus: string;
@@ -38,15 +48,29 @@ export type CarrierEvent = {
       channel: string;
       from: string;
       to: string;
+      /** `to` need not be one of the business's senders: a carrier's pool has numbers that we were not told. */
+      anyOwnAddress?: boolean;
       content: string;
       subject: string | null;
       /** A mail's, as it came. */
       html?: string | null;
+      /** What the carrier took it for, where it says so; else it is read from the words. */
+      keyword?: Keyword;
+      /** What else a mail brings. Its files' bytes go beside the event: they stay in the receipt. */
+      mail?: InboundMail;
       /** A machine wrote it. */
       autoReply?: boolean;
       mediaUrls: string[];
       occurredAt: string | null;
       requestId: string | null;
+    }
+  | {
+      kind: 'call';
+      providerMessageId: string;
+      start: CallStart | null;
+      told: Partial<CallFacts>;
+      providerStatus: string | null;
+      occurredAt: string | null;
     }
   /** Something beside the status. */
   | {
@@ -55,18 +79,43 @@ export type CarrierEvent = {
       providerMessageId: string;
       fact: Fact;
       occurredAt: string | null;
+      /** Who did it, where that is not the message's client. */
+      address?: string;
+      byMachine?: boolean;
     }
 );
 
+/** A mail that somebody sent us, beside its words. */
+export interface InboundMail {
+  /** What the sender calls themselves; null where they do not. */
+  fromName: string | null;
+  /** Its Message-ID without brackets. */
+  mailId: string | null;
+  cc: string[];
+  replyTo: string | null;
+  /** The Message-IDs that it answers, the nearest first. */
+  references: string[];
+  /** The conversation of the reply address that it was sent to. */
+  conversationId: string | null;
+  authentication: SenderAuthentication | null;
+  files: number;
+  /** Beyond what is kept of one mail. */
+  filesLeftOut: number;
+}
+
 export type Applied =
-  | { state: 'applied'; written: Written | null }
+  | { state: 'applied'; written: Written | null; call?: NotedCall }
   | { state: 'parked' }
   | { state: 'refused'; fault: Fault };
 
 /** Where every carrier's callbacks come in, once their sender is believed. */
 export interface CarrierEvents {
-  /** Keeps the event as it came, then applies it. What is kept is never lost: see {@link resume}. */
-  receive(event: CarrierEvent): Promise<Applied>;
+  /**
+   * Keeps the event as it came, then applies it. What is kept is never lost: see {@link resume}.
+   *
+   * @param files of an inbound mail; the receipt that it names has them, and goes on with it after a crash
+   */
+  receive(event: CarrierEvent, files?: readonly Attachment[]): Promise<Applied>;
   /** Applies what was kept but, for a crash, not applied; and what was parked, if its message is there now. */
   resume(): Promise<number>;
 }
@@ -81,7 +130,11 @@ export function createCarrierEvents(options: {
   const { db, queue, clock, log, secrets } = options;
   const now = () => new Date(clock.now());
 
-  async function apply(carrierEventId: string, event: CarrierEvent): Promise<Applied> {
+  async function apply(
+    carrierEventId: string,
+    event: CarrierEvent,
+    files: readonly Attachment[] = [],
+  ): Promise<Applied> {
     const applied = await inTransaction(db, async (tx) => {
       const row = await tx
         .selectFrom('carrier_events')
@@ -90,7 +143,7 @@ export function createCarrierEvents(options: {
         .forUpdate()
         .executeTakeFirst();
       if (row?.state === 'applied') return { state: 'applied' as const, written: null };
-      const result = await applyEvent(tx, now(), queue, secrets, event);
+      const result = await applyEvent(tx, now(), queue, secrets, event, files);
       await tx
         .updateTable('carrier_events')
         .set({
@@ -133,24 +186,11 @@ export function createCarrierEvents(options: {
   }
 
   return {
-    async receive(told) {
+    async receive(told, files) {
       // A carrier that is answered 500 for a NUL sends it for ever, and then never again.
       const event = storable(told);
-      const carrierEventId = newId();
-      await db
-        .insertInto('carrier_events')
-        .values({
-          carrier_event_id: carrierEventId,
-          provider: event.provider,
-          kind: event.kind,
-          business_id: event.businessId,
-          provider_message_id: event.providerMessageId,
-          payload: JSON.stringify(event),
-          state: 'kept',
-          received_at: now(),
-        })
-        .execute();
-      return apply(carrierEventId, event);
+      const carrierEventId = await keep(db, now(), event);
+      return apply(carrierEventId, event, files);
     },
 
     async resume() {
@@ -158,7 +198,7 @@ export function createCarrierEvents(options: {
       const { rows } = await sql<{ carrier_event_id: string; payload: CarrierEvent }>`
         with left_behind as (
           select carrier_event_id, payload, tries, received_at from carrier_events
-          where state = 'kept' and received_at < ${before}
+          where state = 'kept' and received_at < ${before} and coalesce((payload -> 'mail' ->> 'files')::int, 0) = 0
           union all
           -- Looked up one by one: as an \`exists\` it would read every attempt there is into a hash.
           select e.carrier_event_id, e.payload, e.tries, e.received_at from carrier_events e
@@ -179,6 +219,56 @@ export function createCarrierEvents(options: {
   };
 }
 
+/**
+ * Writes an event down. One that is told again is that of the first time; the receipt that it came with this time
+ * is written down too, so that erasing a client erases every copy of what was told.
+ *
+ * @returns the event to apply
+ */
+async function keep(db: Db, now: Date, event: CarrierEvent): Promise<string> {
+  const row = {
+    carrier_event_id: newId(),
+    provider: event.provider,
+    kind: event.kind,
+    business_id: event.businessId,
+    provider_message_id: event.providerMessageId,
+    message_id: 'messageId' in event ? event.messageId : null,
+    receipt_id: event.receiptId ?? null,
+    received_at: now,
+  };
+  const fresh = await db
+    .insertInto('carrier_events')
+    .values({
+      ...row,
+      payload: JSON.stringify(event),
+      event_key: event.eventKey ?? null,
+      state: 'kept',
+    })
+    .onConflict((conflict) =>
+      conflict
+        .columns(['business_id', 'provider', 'event_key'])
+        .where('event_key', 'is not', null)
+        .doNothing(),
+    )
+    .returning('carrier_event_id')
+    .executeTakeFirst();
+  if (fresh) return fresh.carrier_event_id;
+  if (event.receiptId !== undefined) {
+    await db
+      .insertInto('carrier_events')
+      .values({ ...row, payload: '{}', state: 'applied', note: 'told again', settled_at: now })
+      .execute();
+  }
+  const first = await db
+    .selectFrom('carrier_events')
+    .select('carrier_event_id')
+    .where('business_id', '=', event.businessId)
+    .where('provider', '=', event.provider)
+    .where('event_key', '=', event.eventKey!)
+    .executeTakeFirstOrThrow();
+  return first.carrier_event_id;
+}
+
 /** What is being applied right now must not be taken for left behind. */
 const resumeAfterMs = 30_000;
 const mostTries = 5;
@@ -189,10 +279,12 @@ async function applyEvent(
   queue: JobQueue,
   secrets: Secrets,
   event: CarrierEvent,
+  files: readonly Attachment[],
 ): Promise<Applied> {
   const by: Origin = { actor: { type: 'carrier', id: event.provider }, origin: { provider: event.provider } };
   if (event.kind === 'inbound') {
-    const mail = event.channel === 'email' ? mailOf(event) : null;
+    const mail = event.channel === 'email' ? mailOf(event, files) : null;
+    const answered = event.mail ? await clientAnswered(tx, secrets, event.businessId, event.mail) : null;
     const [written] = await writeMessages(
       tx,
       now,
@@ -203,14 +295,19 @@ async function applyEvent(
           act: 'receive',
           channel: event.channel,
           direction: 'inbound',
+          ...(answered !== null && { clientId: answered, fromGuest: true }),
           clientAddress: event.from,
-          ownAddress: event.to,
+          clientName: event.mail?.fromName ?? undefined,
+          // A reply address is nobody's sender: the answer comes to the one that is usual.
+          ownAddress: event.to === '' ? undefined : event.to,
+          anyOwnAddress: event.anyOwnAddress,
+          keyword: event.keyword,
           content: mail?.content ?? event.content,
           subject: (mail ? mail.subject : event.subject) ?? undefined,
           mail: mail?.mail,
           autoReply: event.autoReply,
           mediaUrls: event.mediaUrls,
-          metadata: {},
+          metadata: event.mail?.filesLeftOut ? { files_left_out: event.mail.filesLeftOut } : {},
           provider: event.provider,
           providerMessageId: event.providerMessageId,
           occurredAt: event.occurredAt ? new Date(event.occurredAt) : now,
@@ -220,9 +317,22 @@ async function applyEvent(
       ],
       secrets,
     );
+    if (written && !(written instanceof Fault) && !written.duplicate)
+      await fetchLater(tx, queue, {
+        businessId: event.businessId,
+        messageId: written.messageId,
+        provider: event.provider,
+        mediaUrls: event.mediaUrls,
+      });
     return written instanceof Fault
       ? { state: 'refused', fault: written }
       : { state: 'applied', written: written! };
+  }
+
+  if (event.kind === 'call') {
+    const call = await noteCall(tx, now, queue, secrets, event);
+    if (call instanceof Fault) return { state: 'refused', fault: call };
+    return call ? { state: 'applied', written: null, call } : { state: 'parked' };
   }
 
   const about = await findMessage(tx, event);
@@ -243,7 +353,7 @@ async function applyEvent(
       providerStatus: event.providerStatus,
       errorCode: event.errorCode,
       errorMessage: event.errorMessage,
-      attemptNo: about.attemptNo ?? undefined,
+      attemptNo: about.attemptNo ?? event.attemptNo,
       occurredAt: event.occurredAt ? new Date(event.occurredAt) : null,
       by,
     },
@@ -253,8 +363,12 @@ async function applyEvent(
   return { state: 'applied', written: null };
 }
 
-function mailOf(event: CarrierEvent & { kind: 'inbound' }) {
-  return receiveMail({ subject: event.subject, text: event.content, html: event.html ?? null });
+function mailOf(event: CarrierEvent & { kind: 'inbound' }, files: readonly Attachment[]) {
+  const read = receiveMail({ subject: event.subject, text: event.content, html: event.html ?? null });
+  if (!event.mail) return read;
+  const { cc, replyTo, mailId, authentication } = event.mail;
+  const received = { ...read.mail.received!, mailId, authentication };
+  return { ...read, mail: { ...read.mail, cc, replyTo, attachments: [...files], received } };
 }
 
 /** The message of a callback: named by our id, or known by the carrier's. Both within the business. */
@@ -263,13 +377,15 @@ async function findMessage(
   event: CarrierEvent & { kind: 'status' | 'fact' },
 ): Promise<{ messageId: string; attemptNo: number | null } | null> {
   const { rows } = await sql<{ message_id: string; attempt_no: number | null }>`
+    select m.message_id, (select a.attempt_no from attempts a where a.business_id = m.business_id and a.message_id = m.message_id
+        and a.provider = ${event.provider} and a.provider_message_id = ${event.providerMessageId}) as attempt_no
+    from messages m where m.business_id = ${event.businessId} and m.message_id = ${event.messageId}::uuid
+    union all
     select message_id, attempt_no from attempts
     where provider = ${event.provider} and provider_message_id = ${event.providerMessageId} and business_id = ${event.businessId}
     union all
     select message_id, null from messages where business_id = ${event.businessId} and provider = ${event.provider}
       and provider_message_id = ${event.providerMessageId}
-    union all
-    select message_id, null from messages where business_id = ${event.businessId} and message_id = ${event.messageId}::uuid
     limit 1`.execute(tx);
   return rows[0] ? { messageId: rows[0].message_id, attemptNo: rows[0].attempt_no } : null;
 }
@@ -287,9 +403,15 @@ async function settleByCallback(
   if (about.attemptNo !== null) return false;
   const { rows } = await sql<{ attempt_no: number }>`
     update attempts a set state = 'accepted', provider_message_id = ${event.providerMessageId}, settled_at = ${now}
-    where a.business_id = ${event.businessId} and a.message_id = ${about.messageId}::uuid and a.provider = ${event.provider}
-      and a.state in ('claimed', 'unknown') and a.provider_message_id is null
-      and a.attempt_no = (select attempts from messages m where m.business_id = a.business_id and m.message_id = a.message_id)
+    where a.business_id = ${event.businessId} and a.message_id = ${about.messageId}::uuid and (a.provider = ${event.provider} or ${event.messageId}::uuid is not null)
+      and a.provider_message_id is null
+      ${
+        event.attemptNo === undefined
+          ? sql`and a.state in ('claimed', 'unknown') and a.attempt_no =
+              (select attempts from messages m where m.business_id = a.business_id and m.message_id = a.message_id)`
+          : // Where the carrier seemed not to have it, it had it after all.
+            sql`and a.state in ('claimed', 'unknown', 'absent') and a.attempt_no = ${event.attemptNo}`
+      }
     returning a.attempt_no`.execute(tx);
   if (rows.length === 0) return false;
   await writeTimeline(tx, [

@@ -5,6 +5,7 @@ import type { JobQueue } from '../core/queue/index.ts';
 import type { Secrets } from '../core/secrets.ts';
 import { quietUntil } from './hours.ts';
 import { type ClaimedMessage, loadMail } from './mail-content.ts';
+import { heldByAccount, heldS } from './paused-accounts.ts';
 import { sendMessageQueue } from './queues.ts';
 import { writeTimeline } from './timeline.ts';
 
@@ -71,7 +72,12 @@ export async function claimMessages(
   const leaseLeftMs = (row: Row) => row.attempt_claimed_at!.getTime() + leaseMs - now.getTime();
   const ready = rows.filter((row) => isDue(row, now));
   const quiet = await quietRows(tx, now, ready);
-  const due = ready.filter((row) => !quiet.has(row));
+  const held = await heldByAccount(
+    tx,
+    ready.filter((row) => !quiet.has(row)),
+  );
+  const due = ready.filter((row) => !quiet.has(row) && !held.has(row));
+  await showPaused(tx, [...held]);
   await showHeld(tx, now, quiet);
   await again(tx, queue, [
     // Somebody may be at work on it: a second job must not take a live attempt for a lost one.
@@ -80,6 +86,8 @@ export async function claimMessages(
     ...rows
       .filter((row) => row.status === 'scheduled' && !ready.includes(row))
       .map((row) => ({ row, delayMs: row.send_at!.getTime() - now.getTime() })),
+    // The carrier refuses the account just now.
+    ...[...held].map((row) => ({ row, delayMs: heldS * 1000 * (1 + Math.random()) })),
     // Marketing that was held up into the quiet hours waits for the morning.
     ...[...quiet].map(([row, until]) => ({ row, delayMs: until.getTime() - now.getTime() })),
   ]);
@@ -222,6 +230,12 @@ async function showHeld(tx: Tx, now: Date, quiet: Map<Row, Date>): Promise<void>
       data: { reason: 'window', until: until.toISOString() },
     })),
   );
+}
+
+/** Shows why messages of a paused account still wait; it is over once they are claimed. */
+async function showPaused(tx: Tx, held: Row[]): Promise<void> {
+  if (held.length === 0) return;
+  await tx.updateTable('messages').set({ reason: 'account_config' }).where(idsAre(held)).execute();
 }
 
 /** Looks at them again later. */

@@ -68,7 +68,7 @@ export interface Decision {
 export function mayBeKeyword(draft: Draft): boolean {
   if (draft.direction !== 'inbound' || (draft.channel !== 'sms' && draft.channel !== 'whatsapp'))
     return false;
-  return readKeyword(draft.content, { yesOptsIn: true }) !== null;
+  return draft.keyword !== undefined || readKeyword(draft.content, { yesOptsIn: true }) !== null;
 }
 
 const nothing = { reason: null, unread: false, sendInS: null, consent: null, keyword: null, sendAt: null };
@@ -87,7 +87,7 @@ export function decide(
   if (draft.direction === 'inbound') {
     // YES opts in again (Twilio's default), but answers "Shall we book it?" for everyone else.
     const keyword = mayBeKeyword(draft)
-      ? readKeyword(draft.content, { yesOptsIn: verdict?.allowed === false })
+      ? (draft.keyword ?? readKeyword(draft.content, { yesOptsIn: verdict?.allowed === false }))
       : null;
     const consent = keyword === 'opt_out' ? 'revoked' : keyword === 'opt_in' ? 'granted' : null;
     return { ...nothing, status: 'received', unread: draft.status !== 'read', consent, keyword };

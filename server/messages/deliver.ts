@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { type Provider, readProviderAccount } from '../businesses/index.ts';
 import type { Carrier, CarrierAccount, Carriers, SendOutcome } from '../channels/index.ts';
 import { createBatcher } from '../core/batcher.ts';
 import type { Clock } from '../core/clock.ts';
@@ -49,10 +50,17 @@ export function deliveryJobs(options: DeliveryOptions): JobHandler<never>[] {
     maxWaiting: 10_000,
   });
 
-  /** @param mustStartBefore on the process's own clock: later the lease might run out during the call */
-  async function handOver(message: ClaimedMessage, mustStartBefore: number): Promise<void> {
+  /** A mail's files take their time on the line; the lease still outlives it, with time to begin. */
+  const deadlineOf = ({ mail }: ClaimedMessage): number => {
+    const bytes = mail?.attachments.reduce((sum, { size }) => sum + size, 0) ?? 0;
+    return Math.max(deadlineMs, Math.min(deadlineMs + bytes / bytesPerMs, leaseMs - mostClaimMs));
+  };
+
+  /** @param leaseEnds on the process's own clock: a call that begins later than it allows might outlive the lease */
+  async function handOver(message: ClaimedMessage, leaseEnds: number): Promise<void> {
     // Paused since the claim (a full machine, a stopped VM): somebody else may have the message by now.
-    if (performance.now() > mustStartBefore) throw new Error('The worker was held up past its lease.');
+    if (performance.now() > leaseEnds - deadlineOf(message))
+      throw new Error('The worker was held up past its lease.');
     const outcome = await callCarrier(message);
     await outcomes.submit({ message, outcome });
   }
@@ -66,7 +74,7 @@ export function deliveryJobs(options: DeliveryOptions): JobHandler<never>[] {
       return { kind: 'refused', code: null, reason: 'account_config', message: account.message };
     }
     try {
-      return await withDeadline(deadlineMs, (signal) =>
+      return await withDeadline(deadlineOf(message), (signal) =>
         carrier.send(withFiles(db, message), account, signal),
       );
     } catch (error) {
@@ -97,14 +105,14 @@ export function deliveryJobs(options: DeliveryOptions): JobHandler<never>[] {
     concurrency: options.concurrency,
     async run(jobs) {
       const ids = jobs.map(({ data }) => ({ businessId: data.business_id, messageId: data.message_id }));
-      const mustStartBefore = performance.now() + leaseMs - deadlineMs;
+      const leaseEnds = performance.now() + leaseMs;
       const { claimed, refused, lost } = await inTransaction(db, (tx) =>
         claimMessages(tx, now(), queue, ids, leaseMs, options.secrets),
       );
       const suppressed = inTransaction(db, (tx) => suppressMessages(tx, now(), refused));
       const givenUp = inTransaction(db, (tx) => giveUpAttempts(tx, now(), queue, lost));
       const work = [
-        ...claimed.map((message) => handOver(message, mustStartBefore)),
+        ...claimed.map((message) => handOver(message, leaseEnds)),
         ...refused.map(() => suppressed),
         ...lost.map(() => givenUp),
       ];
@@ -218,17 +226,23 @@ function noCarrier(provider: string): SendOutcome {
   };
 }
 
-/** A total deadline: when it passes the promise rejects, whether or not `work` listens to the signal. */
+/** Slow lines carry 16 Mbit/s. */
+const bytesPerMs = 2_000;
+/** What is left of a lease for the claim before the call. */
+const mostClaimMs = 5_000;
+
+/**
+ * A total deadline: when it passes the promise rejects, whether or not `work` listens to the signal. The signal
+ * comes a tenth before it: only the carrier knows whether what it breaks off was on its way already.
+ */
 async function withDeadline<T>(ms: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const signal = AbortSignal.timeout(ms);
+  const end = AbortSignal.timeout(Math.ceil(ms));
   return await Promise.race([
-    work(signal),
+    work(AbortSignal.timeout(Math.floor(ms * 0.9))),
     new Promise<never>((_, reject) => {
-      signal.addEventListener(
-        'abort',
-        () => reject(new Error(`The carrier gave no answer within ${ms} ms.`)),
-        { once: true },
-      );
+      end.addEventListener('abort', () => reject(new Error(`The carrier gave no answer within ${ms} ms.`)), {
+        once: true,
+      });
     }),
   ]);
 }
@@ -252,17 +266,9 @@ function failuresOf(
 }
 
 function accountReader({ db, secrets }: Pick<DeliveryOptions, 'db' | 'secrets'>) {
-  return async ({ provider, needsAccount }: Carrier, businessId: number): Promise<CarrierAccount> => {
-    if (!needsAccount) return null;
-    const row = await db
-      .selectFrom('provider_accounts')
-      .select('sealed_credentials')
-      .where('business_id', '=', businessId)
-      .where('provider', '=', provider)
-      .executeTakeFirst();
-    return row
-      ? JSON.parse(secrets.open(row.sealed_credentials, `provider ${businessId} ${provider}`))
-      : null;
+  return async ({ account }: Carrier, businessId: number): Promise<CarrierAccount> => {
+    if (account === null) return null;
+    return readProviderAccount(db, secrets, businessId, account as Provider);
   };
 }
 

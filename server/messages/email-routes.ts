@@ -1,15 +1,11 @@
-import { contentDisposition, readMail } from '../channels/index.ts';
-import type { Db } from '../core/db/index.ts';
-import { notFound } from '../core/fault.ts';
-import { answer, type Binding, type OwnCall, own, write } from '../core/http/index.ts';
+import { readMail } from '../channels/index.ts';
+import { type Binding, type OwnCall, own, write } from '../core/http/index.ts';
 import { authorOf } from './author.ts';
 import type { Draft, Written } from './draft.ts';
 import type { Intake, Submission } from './intake.ts';
-import { readAttachment } from './mail-content.ts';
 import { updateStatus } from './update-status.ts';
 
-export function emailRoutes(options: { db: Db; intake: Intake }): Binding[] {
-  const { db, intake } = options;
+export function emailRoutes({ intake }: { intake: Intake }): Binding[] {
   return [
     own('queueEmail', async (call) => {
       const { body } = call;
@@ -40,18 +36,6 @@ export function emailRoutes(options: { db: Db; intake: Intake }): Binding[] {
     }),
 
     write('updateEmailStatus', (tx, call) => updateStatus(tx, call, 'email')),
-
-    own('downloadAttachment', async ({ businessId, params, reply }) => {
-      const file = await readAttachment(db, businessId, params.message_id, params.attachment_id);
-      if (!file) throw notFound('attachment');
-      // Three locks on a file that may be a page with a script: never shown, never typed, never run.
-      reply.headers({
-        'Content-Type': 'application/octet-stream',
-        'Content-Disposition': contentDisposition(file.filename),
-        'Content-Security-Policy': "default-src 'none'; sandbox",
-      });
-      return answer(200, file.content);
-    }),
   ];
 }
 

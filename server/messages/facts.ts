@@ -29,7 +29,15 @@ export function readCarrierSender(
   address: string,
   country: string,
 ): { ok: true; address: string } | Refusal {
-  if (addressKindOf(channel) !== 'phone') return readClientAddress(channel, address, country);
+  const kind = addressKindOf(channel);
+  if (kind === 'email') {
+    const email = readClientAddress(channel, address, country);
+    const text = address.trim().toLowerCase();
+    return !email.ok && text.length <= 254 && /^[^\s<>@,;:]+@[^\s<>@,;:]+$/.test(text)
+      ? { ok: true, address: text }
+      : email;
+  }
+  if (kind !== 'phone') return readClientAddress(channel, address, country);
   const sender = readSenderAddress('sms', address, country);
   if (!sender.ok && /^\+?[0-9]{3,18}$/.test(address.trim())) return { ok: true, address: address.trim() };
   return sender;

@@ -43,7 +43,7 @@ export function hoursVerdict(question: {
   };
 }
 
-interface LocalTime {
+export interface LocalTime {
   year: number;
   month: number;
   day: number;
@@ -84,7 +84,8 @@ function formatOf(timeZone: string): Intl.DateTimeFormat {
   return format;
 }
 
-function localTime(at: Date, timeZone: string): LocalTime {
+/** What a clock there shows. A time zone that is not known counts as UTC. */
+export function localTime(at: Date, timeZone: string): LocalTime {
   const parts = Object.fromEntries(
     formatOf(timeZone)
       .formatToParts(at)

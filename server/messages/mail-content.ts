@@ -1,5 +1,14 @@
 import { sql } from 'kysely';
-import type { MailContent, OutgoingMail, OutgoingMessage } from '../channels/index.ts';
+import {
+  type MailContent,
+  mailIdOf,
+  type OutgoingMail,
+  type OutgoingMessage,
+  type ReceivedMail,
+  replyAddress,
+  type ThreadMail,
+  threadOf,
+} from '../channels/index.ts';
 import { consentVerdicts } from '../clients/index.ts';
 import type { Db, Tx } from '../core/db/index.ts';
 import type { Secrets } from '../core/secrets.ts';
@@ -20,8 +29,18 @@ export function mailColumns(mail: MailContent | undefined) {
         filename: file.filename,
         content_type: file.contentType,
         size: file.size,
+        ...(file.contentId !== undefined && { content_id: file.contentId }),
       })),
     ),
+    ...receivedColumns(mail?.received),
+  };
+}
+
+function receivedColumns(received: ReceivedMail | undefined) {
+  return {
+    mail_id: received?.mailId ?? null,
+    reply_text: received?.replyText ?? null,
+    sender_authentication: received?.authentication ? JSON.stringify(received.authentication) : null,
   };
 }
 
@@ -72,6 +91,9 @@ export interface ClaimedMessage extends Omit<OutgoingMessage, 'mail'> {
   claimedAt: Date;
 }
 
+/** A thread is known by its last mails; `References` need not name all of a long one (RFC 5322, 3.6.4). */
+const mailsOfThread = 20;
+
 /**
  * What is sent of each mail among these messages. Nobody gets it twice, and whoever opted out gets no copy
  * either. By message id.
@@ -92,13 +114,26 @@ export async function loadMail(
     bcc: string[];
     reply_to: string | null;
     attachments: ClaimedMail['attachments'];
+    conversation_id: string;
+    from_address: string;
+    subject: string | null;
+    mail_id: string | null;
+    reply_domain: string | null;
+    earlier: ThreadMail[] | null;
   }>`
-    select m.message_id, s.name as from_name, m.html, m.cc, m.bcc, m.reply_to, m.attachments
+    select m.message_id, s.name as from_name, m.html, m.cc, m.bcc, m.reply_to, m.attachments, m.conversation_id,
+      m.from_address, m.subject, m.mail_id, s.reply_domain, t.earlier
     from jsonb_to_recordset(${JSON.stringify(asked)}::jsonb) as w(b bigint, m uuid)
     join messages m on m.business_id = w.b and m.message_id = w.m
-    left join senders s on s.business_id = m.business_id and s.channel = m.channel and s.address = m.from_address`.execute(
-    tx,
-  );
+    left join senders s on s.business_id = m.business_id and s.channel = m.channel and s.address = m.from_address
+    cross join lateral (
+      select jsonb_agg(jsonb_build_object('mailId', e.mail_id, 'subject', e.subject, 'inbound', e.direction = 'inbound')
+        order by e.occurred_at, e.message_id) as earlier
+      from (select mail_id, subject, direction, occurred_at, message_id from messages
+        where business_id = m.business_id and conversation_id = m.conversation_id and channel = 'email'
+          and mail_id is not null and message_id <> m.message_id and (direction = 'inbound' or sent_at is not null)
+        order by occurred_at desc, message_id desc limit ${mailsOfThread}) e
+    ) t`.execute(tx);
   const allowed = await mayGetCopies(
     tx,
     mails,
@@ -107,7 +142,8 @@ export async function loadMail(
   );
   return new Map(
     rows.map((row) => {
-      const { to_address } = mails.find((mail) => mail.message_id === row.message_id)!;
+      const { to_address, business_id, category } = mails.find((mail) => mail.message_id === row.message_id)!;
+      const conversation = { businessId: business_id, conversationId: row.conversation_id };
       const taken = new Set([to_address]);
       const copies = (addresses: string[]) =>
         addresses.filter((address) => {
@@ -122,8 +158,15 @@ export async function loadMail(
           html: row.html,
           cc: copies(row.cc),
           bcc: copies(row.bcc),
-          replyTo: row.reply_to,
+          // What the caller asks for stands: the answer finds its conversation by In-Reply-To then.
+          replyTo:
+            row.reply_to ??
+            (row.reply_domain === null ? null : replyAddress(conversation, row.reply_domain, secrets)),
           attachments: row.attachments,
+          mailId: row.mail_id ?? mailIdOf(row.message_id, row.from_address, secrets),
+          ...threadOf(row.subject, row.earlier ?? []),
+          conversationId: row.conversation_id,
+          category: category ?? 'transactional',
         },
       ];
     }),
@@ -175,6 +218,23 @@ export async function forgetFiles(tx: Tx, businessId: number, messageIds: string
   await sql`delete from attachments where business_id = ${businessId} and message_id = any(${messageIds}::uuid[])`.execute(
     tx,
   );
+}
+
+/** Whether the business's message has this file. */
+export async function hasAttachment(
+  db: Db,
+  businessId: number,
+  messageId: string,
+  attachmentId: string,
+): Promise<boolean> {
+  const row = await db
+    .selectFrom('attachments')
+    .select('attachment_id')
+    .where('business_id', '=', businessId)
+    .where('message_id', '=', messageId)
+    .where('attachment_id', '=', attachmentId)
+    .executeTakeFirst();
+  return row !== undefined;
 }
 
 /** A file's bytes and name, or null where the business's message has none such. */

@@ -163,6 +163,7 @@ async function findSenders(tx: Tx, works: Work[]): Promise<void> {
   const senders = await chooseSenders(tx, sending);
   for (const [at, work] of sending.entries()) {
     const sender = senders[at];
+    if (!sender && work.draft.anyOwnAddress && work.ownAddress !== undefined) continue;
     if (!sender) {
       work.fault = noSender(work.draft);
       continue;
@@ -181,7 +182,8 @@ async function findClients(tx: Tx, works: Work[], now: Date): Promise<void> {
       businessId: draft.businessId,
       clientId: draft.clientId,
       kind: addressKindOf(draft.channel),
-      address: clientAddress,
+      address: draft.fromGuest ? undefined : clientAddress,
+      name: draft.clientName,
       locationId: draft.locationId ?? null,
     })),
   );
@@ -197,7 +199,7 @@ async function findClients(tx: Tx, works: Work[], now: Date): Promise<void> {
     } else {
       work.clientId = client.clientId;
       work.clientCreated = client.created;
-      work.clientAddress = client.address ?? undefined;
+      if (!work.draft.fromGuest) work.clientAddress = client.address ?? undefined;
       work.shared = work.draft.direction === 'inbound' ? client.shared : null;
     }
   }

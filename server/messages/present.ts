@@ -1,5 +1,5 @@
 import type { Message } from '../../contract/index.ts';
-import { displayHtmlOf, explainFailure } from '../channels/index.ts';
+import { displayHtmlOf, explainFailure, presentCall } from '../channels/index.ts';
 import type { MessageRow } from './queries.ts';
 import { isFailure } from './status.ts';
 
@@ -17,6 +17,7 @@ export function presentMessage(row: MessageRow): Message {
     direction: row.direction,
     status: row.status,
     content: row.content,
+    reply_text: row.reply_text,
     subject: row.subject,
     html: displayHtmlOf(row),
     media_urls: row.media_urls,
@@ -26,6 +27,7 @@ export function presentMessage(row: MessageRow): Message {
     cc: row.cc,
     bcc: row.bcc,
     reply_to: row.reply_to,
+    sender_authentication: row.sender_authentication,
     sent_by: row.sent_by,
     sender_type: row.sender_type,
     category: row.category,
@@ -42,6 +44,7 @@ export function presentMessage(row: MessageRow): Message {
     advice: why?.advice ?? null,
     attempts: row.attempts,
     unread: row.unread,
+    call: row.call && presentCall(row.direction, row.call),
     auto_reply: row.auto_reply,
     external_ref: row.external_ref,
     metadata: row.metadata,

@@ -10,6 +10,26 @@ export const sendMessageQueue: QueueDefinition<{ business_id: number; message_id
   retryLimit: 5,
 };
 
+/** Asks a carrier whether it takes a paused account again. */
+export const resumeAccountQueue: QueueDefinition<{ business_id: number; provider: string; tries: number }> = {
+  name: 'resume-account',
+  leaseS: 30,
+  retryLimit: 20,
+};
+
+/** Brings a picture of an inbound message. With its waits in between, the last try is some two hours later. */
+export const fetchMediaQueue: QueueDefinition<{
+  business_id: number;
+  message_id: string;
+  provider: string;
+  index: number;
+  url: string;
+}> = {
+  name: 'fetch-media',
+  leaseS: 60,
+  retryLimit: 30,
+};
+
 /** Finds out what became of an attempt whose outcome is not known. */
 export const settleAttemptQueue: QueueDefinition<{
   business_id: number;

@@ -27,6 +27,7 @@ export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Bi
       const { body } = call;
       const submission = submissionOf(call, 'queueSms', 202, {
         ...draftOf(call, body),
+        channel: body.channel ?? 'sms',
         act: 'queue',
         direction: 'outbound',
         clientAddress: body.to,

@@ -1,9 +1,12 @@
 import { sql } from 'kysely';
+import { type AccountKey, accountOf } from '../businesses/index.ts';
 import { explainFailure, retryDelayMs, type SendOutcome } from '../channels/index.ts';
 import type { Tx } from '../core/db/index.ts';
+import { recordEvents } from '../core/events/index.ts';
 import type { Origin } from '../core/http/index.ts';
 import type { JobQueue } from '../core/queue/index.ts';
 import type { ClaimedMessage } from './mail-content.ts';
+import { pause } from './paused-accounts.ts';
 import { sendMessageQueue, settleAttemptQueue } from './queues.ts';
 import { applyReports, type Report } from './report.ts';
 import { type TimelineEntry, writeTimeline } from './timeline.ts';
@@ -34,6 +37,7 @@ export async function settleAttempts(
   const timeline: TimelineEntry[] = [];
   const resend: { message: AttemptOutcome['message']; delayS: number }[] = [];
   const ask: AttemptOutcome['message'][] = [];
+  const accountRefused: (AccountKey & { reason: string })[] = [];
   for (const { message, outcome } of held) {
     timeline.push({
       businessId: message.businessId,
@@ -44,7 +48,12 @@ export async function settleAttempts(
     });
     if (outcome.kind === 'accepted')
       reports.push(
-        reportOf(message, outcome, { status: outcome.status, providerStatus: outcome.providerStatus }),
+        reportOf(message, outcome, {
+          status: outcome.status,
+          providerStatus: outcome.providerStatus,
+          errorCode: outcome.errorCode ?? null,
+          errorMessage: outcome.errorMessage ?? null,
+        }),
       );
     else if (outcome.kind === 'unknown') ask.push(message);
     else if (outcome.kind === 'absent') {
@@ -63,6 +72,12 @@ export async function settleAttempts(
       }
     } else {
       const why = explainFailure(message.provider, outcome.code, outcome.reason ?? null);
+      if (why.effect === 'pause_account' || outcome.accountRefused)
+        accountRefused.push({
+          businessId: message.businessId,
+          provider: accountOf(message.provider),
+          reason: outcome.message,
+        });
       const policy = why.retry;
       if (why.retryable && policy && message.attemptNo < policy.maxAttempts) {
         const delayMs = retryDelayMs(policy, message.attemptNo, random, outcome.retryAfterMs);
@@ -102,8 +117,10 @@ export async function settleAttempts(
       delayS: settleDelaysS[0],
     })),
   );
+  const paused = await pause(tx, now, queue, accountRefused);
   // Events come last: their lock is the most contended.
   await applyReports(tx, now, reports);
+  await recordEvents(tx, now, paused);
   // After the reports, which lock the conversations of failures and then these messages: the other way
   // round, a host that reports on the same messages meanwhile would wait crosswise.
   await nameByCarrier(tx, held);
@@ -135,13 +152,22 @@ async function moveAttempts(tx: Tx, now: Date, outcomes: AttemptOutcome[]): Prom
 async function nameByCarrier(tx: Tx, held: AttemptOutcome[]): Promise<void> {
   const accepted = held.flatMap(({ message, outcome }) =>
     outcome.kind === 'accepted'
-      ? [{ b: message.businessId, m: message.messageId, n: message.attemptNo, id: outcome.providerMessageId }]
+      ? [
+          {
+            b: message.businessId,
+            m: message.messageId,
+            n: message.attemptNo,
+            id: outcome.providerMessageId,
+            mail: outcome.mailId ?? null,
+          },
+        ]
       : [],
   );
   if (accepted.length === 0) return;
   await sql`
-    update messages set provider_message_id = coalesce(messages.provider_message_id, w.id)
-    from jsonb_to_recordset(${JSON.stringify(accepted)}::jsonb) as w(b bigint, m uuid, n int, id text)
+    update messages set provider_message_id = coalesce(messages.provider_message_id, w.id),
+      mail_id = coalesce(w.mail, messages.mail_id)
+    from jsonb_to_recordset(${JSON.stringify(accepted)}::jsonb) as w(b bigint, m uuid, n int, id text, mail text)
     where messages.business_id = w.b and messages.message_id = w.m and messages.attempts = w.n
       -- The host may have recorded our own send under the carrier's id before us; the attempt keeps it.
       and not exists (select 1 from messages o where o.business_id = w.b and o.provider = messages.provider

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { mailIdOf } from '../channels/index.ts';
 import { type ConsentEntry, writeConsents } from '../clients/index.ts';
 import {
   type AmbiguousMessage,
@@ -40,7 +41,7 @@ export async function writeMessages(
   const ready = prepared.filter((one): one is Prepared => 'draft' in one);
   if (ready.length === 0) return prepared.map(answerOf);
 
-  const duplicates = await insertMessages(tx, now, ready);
+  const duplicates = await insertMessages(tx, now, ready, secrets);
   const fresh = ready.filter((one) => !duplicates.has(one));
   await writeAttachments(tx, now, fresh);
   await writeWords(tx, fresh.map(searchable));
@@ -85,10 +86,15 @@ function answerOf(one: Prepared | Known | Fault): Written | Fault {
 }
 
 /** @returns those whose carrier's message somebody else wrote since we looked, with the message that is there */
-async function insertMessages(tx: Tx, now: Date, all: Prepared[]): Promise<Map<Prepared, Written>> {
+async function insertMessages(
+  tx: Tx,
+  now: Date,
+  all: Prepared[],
+  secrets: Secrets,
+): Promise<Map<Prepared, Written>> {
   const inserted = await tx
     .insertInto('messages')
-    .values(all.map((one) => messageRow(one, now)))
+    .values(all.map((one) => messageRow(one, now, secrets)))
     .onConflict((conflict) =>
       conflict
         .columns(['business_id', 'provider', 'provider_message_id'])
@@ -131,7 +137,7 @@ function searchable({ draft, ...one }: Prepared): Searchable {
   };
 }
 
-function messageRow(one: Prepared, now: Date) {
+function messageRow(one: Prepared, now: Date, secrets: Secrets) {
   const { draft, decision } = one;
   const inbound = draft.direction === 'inbound';
   return {
@@ -164,9 +170,17 @@ function messageRow(one: Prepared, now: Date) {
     occurred_at: one.occurredAt,
     created_at: now,
     ...mailColumns(draft.mail),
+    call: draft.call ? JSON.stringify(draft.call) : null,
+    ...ownMailId(one, secrets),
     auto_reply: draft.autoReply ?? false,
     ...timesOf(decision.status, one.occurredAt),
   };
+}
+
+/** Written down before it is sent: what comes back may be faster than the carrier's answer. */
+function ownMailId({ draft, messageId, ownAddress }: Prepared, secrets: Secrets): { mail_id?: string } {
+  const isOurs = draft.act === 'queue' && draft.channel === 'email' && ownAddress !== null;
+  return isOurs ? { mail_id: mailIdOf(messageId, ownAddress, secrets) } : {};
 }
 
 /** A recorded message brings its times with its status. */

@@ -100,7 +100,7 @@ export function createSimulator(options: { db: Db; queue: JobQueue; clock: Clock
   return {
     provider: 'simulator',
     channels: ['sms', 'whatsapp', 'email', 'voice'],
-    needsAccount: false,
+    account: null,
 
     async send(message, _account, signal) {
       const behaviour = behaviourOf(message);
@@ -143,7 +143,7 @@ export function createSimulator(options: { db: Db; queue: JobQueue; clock: Clock
         : { kind: 'absent' };
     },
 
-    verify: () => Promise.resolve(null),
+    check: () => Promise.resolve([]),
   };
 }
 

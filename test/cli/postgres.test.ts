@@ -202,6 +202,15 @@ describe('doctor', () => {
     expect(stdout).toMatch(/All is well\.\n$/);
   });
 
+  it("asks one business's carriers about its senders, and knows one that is not here", async () => {
+    const { code, stdout } = await run(['doctor', '--business', '1001'], env);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^ok +business 1001 +simulator takes \+15005550006, hello@lotus\.example$/m);
+    const other = await run(['doctor', '--business', '77'], env);
+    expect(other.code).toBe(1);
+    expect(other.stdout).toMatch(/^fail +business 77 +is not here\n +→ /m);
+  });
+
   it('names each sender whose carrier it cannot use, and the dead letters with the latest errors', async () => {
     await client.query(
       `insert into senders (business_id, sender_id, channel, address, provider, created_at, updated_at) values

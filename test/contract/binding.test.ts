@@ -8,6 +8,7 @@ import { createLog } from '../../server/core/log.ts';
 import { createJobQueue } from '../../server/core/queue/index.ts';
 import { createSecrets } from '../../server/core/secrets.ts';
 import { createIntake } from '../../server/messages/index.ts';
+import { createReceipts } from '../../server/receipts/index.ts';
 import { testSecret } from '../support/omega.ts';
 
 let database: Database;
@@ -25,8 +26,10 @@ beforeAll(async () => {
     secrets,
     cursors: createCursors(secrets),
     intake: createIntake({ db, queue, clock: systemClock, secrets, lanes: 1 }),
+    receipts: createReceipts({ db, clock: systemClock, log, secrets, sources: [] }),
     version: '0.0.0',
     basePath: '/omega',
+    publicUrl: 'http://127.0.0.1',
     secureCookies: false,
     simulator: true,
   });

@@ -80,6 +80,7 @@ describe('queueEmail', () => {
       reply_to: 'desk@lotus.example',
       attachments: [],
       segments: null,
+      call: null,
       auto_reply: false,
       sender_type: 'staff',
     });

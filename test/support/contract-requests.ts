@@ -3,6 +3,9 @@ import { contract, type Operation, type OperationId } from '../../contract/index
 /** Every row of the contract, with its name. */
 export const operations = Object.entries(contract) as [OperationId, Operation][];
 
+/** The rows that are for callers: what carriers post has signatures, and tests of its own. */
+export const callable = operations.filter(([, row]) => !row.webhook);
+
 /** The rows that a caller needs credentials for. */
 export const guarded = operations.filter(([, row]) => row.auth !== 'public');
 
@@ -20,8 +23,12 @@ export interface Things {
   last_message_id: string;
   provider_message_id: string;
   attachment_id: string;
+  /** To that file. */
+  link: string;
   import_id: string;
   session_id: string;
+  /** What a carrier posted: nobody's but the platform's. */
+  receipt_id: string;
   token: string;
   /** The client's phone, and the business's own number. */
   phone: string;
@@ -43,8 +50,10 @@ const thingOfField: Record<string, keyof Things> = {
   expected_last_message_id: 'last_message_id',
   provider_message_id: 'provider_message_id',
   attachment_id: 'attachment_id',
+  link: 'link',
   import_id: 'import_id',
   session_id: 'session_id',
+  receipt_id: 'receipt_id',
   token: 'token',
 };
 

@@ -1,9 +1,10 @@
+import type { Agent } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { TestClock } from 'pg-boss';
 import { allScopes, createKey } from '../../server/access/index.ts';
 import type { DatabaseTarget } from '../../server/core/db/index.ts';
 import { defaultLimits, type Limits } from '../../server/core/http/index.ts';
-import { createLog } from '../../server/core/log.ts';
+import { createLog, type Log } from '../../server/core/log.ts';
 import { createSecrets } from '../../server/core/secrets.ts';
 import { createOmega, type Omega } from '../../server/omega.ts';
 import type { OnboardingPlan } from './lotus.ts';
@@ -28,6 +29,8 @@ export interface Client {
 /** A whole Omega on a port of its own, for one test file. */
 export interface RunningOmega {
   omega: Omega;
+  /** Where it takes mail in by SMTP. */
+  smtpPort: number | null;
   /** With the base path: `http://127.0.0.1:port/omega`. */
   url: string;
   platformKey: string;
@@ -58,6 +61,12 @@ export interface StartOptions {
   simulator?: boolean;
   /** Where carriers and browsers reach it; `http://127.0.0.1` unless told. */
   publicUrl?: string;
+  /** Where its log goes, for tests that look into it. */
+  log?: Log;
+  /** For requests to Amazon. */
+  amazonAgent?: Agent;
+  /** Takes mail in by SMTP on loopback: see `smtpPort`. */
+  smtp?: { tls?: { cert: string; key: string } };
   /** The system's time in place of the test's own: for more than one process on a database. */
   realTime?: boolean;
 }
@@ -71,7 +80,7 @@ export async function startOmega(options: StartOptions = {}): Promise<RunningOme
   const omega = await createOmega({
     database: options.database ?? { kind: 'memory', from: await testTemplate() },
     secret: testSecret,
-    log: createLog({ level: process.env.TEST_LOG_LEVEL ?? 'fatal', pretty: false }),
+    log: options.log ?? createLog({ level: process.env.TEST_LOG_LEVEL ?? 'fatal', pretty: false }),
     server: true,
     worker: options.worker ?? true,
     simulator: options.simulator ?? true,
@@ -81,9 +90,12 @@ export async function startOmega(options: StartOptions = {}): Promise<RunningOme
     checkAnswers: true,
     carrierDeadlineMs: options.carrierDeadlineMs ?? 250,
     leaseS: options.leaseS,
+    amazonAgent: options.amazonAgent,
+    ...(options.smtp && { smtp: { host: '127.0.0.1', port: 0, ...options.smtp } }),
     ...(!options.realTime && { clock, queueClock: clock }),
   });
   await omega.http!.listen({ port: 0, host: '127.0.0.1' });
+  const smtpPort = (await omega.smtp?.listen()) ?? null;
   const url = `http://127.0.0.1:${(omega.http!.server.address() as AddressInfo).port}/omega`;
   const { key: platformKey } = await createKey(omega.database.db, {
     businessId: null,
@@ -95,6 +107,7 @@ export async function startOmega(options: StartOptions = {}): Promise<RunningOme
   const platform = as(platformKey);
   return {
     omega,
+    smtpPort,
     url,
     platformKey,
     clock,

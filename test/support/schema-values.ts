@@ -83,6 +83,11 @@ function textOf(schema: Schema): fc.Arbitrary<string> {
       fc.constantFrom('2026-03-10T15:00:00Z', '2026-03-10t15:00:00.123456789z', '2026-03-10 15:00:00-11:30'),
     );
   }
+  if (schema.format === 'date') {
+    return fc
+      .date({ min: new Date('0100-01-02'), max: new Date('9999-12-30'), noInvalidDate: true })
+      .map((date) => date.toISOString().slice(0, 10));
+  }
   if (schema.format === 'uri') return fc.webUrl({ withQueryParameters: true, withFragments: true });
   if (schema.format) throw new Error(`How is text of the format ${schema.format} made?`);
   if (schema.pattern)
@@ -135,6 +140,7 @@ export function fullValueOf(union: Schema): unknown {
   }
   if (schema.format === 'uuid') return '0198c2a4-7b1e-7c3a-9f57-2f4a1c9d0e11';
   if (schema.format === 'date-time') return '2026-03-10T15:00:00Z';
+  if (schema.format === 'date') return '2026-12-25';
   if (schema.format === 'uri') return 'https://example.com/a';
   if (schema.pattern)
     return fc

@@ -1,4 +1,5 @@
 import { v7 } from 'uuid';
+import { keepReceipt } from '../../server/receipts/store.ts';
 import type { Things } from './contract-requests.ts';
 import type { Client, RunningOmega } from './omega.ts';
 
@@ -28,6 +29,15 @@ export async function businessWithThings(
       { channel: 'sms', address: sender, provider: 'simulator', location_id: locationId },
       { channel: 'email', address: `hello@${businessId}.example`, provider: 'simulator' },
     ],
+    providers: {
+      twilio: {
+        account_sid: `AC${businessId}`,
+        auth_token: `token of ${businessId}`,
+        api_key_sid: `SK${businessId}`,
+        api_key_secret: `secret of ${businessId}`,
+        twiml_app_sid: `AP${businessId}`,
+      },
+    },
   });
   const session = await api.post('/authentication/token', { staff_id: staffId });
   const provider_message_id = `SM-of-${businessId}`;
@@ -63,6 +73,10 @@ export async function businessWithThings(
   const { body: page } = await api.get(
     `/businesses/${businessId}/clients/${clientId}/conversations/${recorded.body.conversation_id}/messages?channel=email`,
   );
+  const { attachment_id } = page.data[0].attachments[0];
+  const { body: link } = await api.get(
+    `/businesses/${businessId}/messages/${recorded.body.message_id}/attachments/${attachment_id}/link`,
+  );
   return {
     api,
     key,
@@ -76,14 +90,41 @@ export async function businessWithThings(
       message_id: recorded.body.message_id,
       last_message_id: recorded.body.message_id,
       provider_message_id,
-      attachment_id: page.data[0].attachments[0].attachment_id,
+      attachment_id,
+      link: link.url.split('/').at(-1),
       import_id: imported.body.import_id,
       session_id: session.body.session_id,
+      receipt_id: await keptWebhook(omega),
       token: session.body.token,
       phone,
       sender,
     },
   };
+}
+
+/** A webhook in quarantine, of a carrier that this Omega does not have: its row alone. */
+async function keptWebhook(omega: RunningOmega): Promise<string> {
+  const { database, secrets } = omega.omega;
+  const source = {
+    name: 'carrier-pigeon',
+    provider: 'carrier-pigeon',
+    proofHeaders: [],
+    verify: () => Promise.reject(new Error('not asked')),
+    apply: () => Promise.reject(new Error('not asked')),
+  };
+  const webhook = {
+    method: 'POST',
+    url: 'http://127.0.0.1/omega/carrier-pigeon',
+    headers: {},
+    body: Buffer.from(crypto.randomUUID()),
+    ip: '',
+    receivedAt: new Date(omega.clock.now()),
+  };
+  return keepReceipt(database.db, secrets, webhook.receivedAt, source, webhook, {
+    state: 'quarantined',
+    businessId: null,
+    note: 'It flew away.',
+  });
 }
 
 /**

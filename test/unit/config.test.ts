@@ -179,3 +179,26 @@ describe('OMEGA_TRUST_PROXY', () => {
     }
   });
 });
+
+describe('OMEGA_SMTP_PORT', () => {
+  it('is off, or where mail is taken in, with STARTTLS where both files are named', () => {
+    const read = (env: Record<string, string>) => readConfig(env, false).smtp;
+    expect(read({})).toBeNull();
+    expect(read({ OMEGA_SMTP_PORT: '2525' })).toEqual({
+      port: 2525,
+      host: '127.0.0.1',
+      certFile: null,
+      keyFile: null,
+    });
+    const files = { OMEGA_SMTP_CERT: '/tls/cert.pem', OMEGA_SMTP_KEY: '/tls/key.pem' };
+    expect(read({ OMEGA_SMTP_PORT: '25', OMEGA_SMTP_HOST: '0.0.0.0', ...files })).toEqual({
+      port: 25,
+      host: '0.0.0.0',
+      certFile: '/tls/cert.pem',
+      keyFile: '/tls/key.pem',
+    });
+    expect(() => read({ OMEGA_SMTP_PORT: '70000' })).toThrow(/OMEGA_SMTP_PORT must be/);
+    expect(() => read({ OMEGA_SMTP_PORT: '25', OMEGA_SMTP_CERT: 'cert.pem' })).toThrow(/go together/);
+    expect(() => read({ OMEGA_SMTP_HOST: '0.0.0.0' })).toThrow(/OMEGA_SMTP_PORT is missing/);
+  });
+});

@@ -17,6 +17,8 @@ export interface Attachment {
   /** Of the bytes, in hex. */
   sha256: string;
   content: Buffer;
+  /** Of an image that the HTML shows as `cid:…`. */
+  contentId?: string;
 }
 
 /** Reads files as callers send them. Every fault at once, each naming its field. */

@@ -2,6 +2,7 @@ import { Fault, type FieldFault } from '../../core/fault.ts';
 import { type Attachment, readAttachments } from './attachments.ts';
 import { htmlOfText, textOfHtml, wordsOfHtml } from './derive.ts';
 import { cleanHeader, headerFault, readMailbox } from './headers.ts';
+import { replyOf } from './reply.ts';
 import { NestedTooDeep, sanitiseHtml, sanitiserVersion } from './sanitise.ts';
 
 /** What a mail has beside its words, subject and the two addresses. Kept with its message. */
@@ -15,6 +16,26 @@ export interface MailContent {
   bcc: string[];
   replyTo: string | null;
   attachments: Attachment[];
+  /** What a received one brings besides. */
+  received?: ReceivedMail;
+}
+
+/** What is known of a mail because of the way that it came. */
+export interface ReceivedMail {
+  /** Its Message-ID without brackets. */
+  mailId: string | null;
+  /** What the sender wrote now, without the quoted tail; null where that is all of it. */
+  replyText: string | null;
+  authentication: SenderAuthentication | null;
+}
+
+/** What the receiving server found out about the sender, in its own words (`pass`, `fail`, `none`, …; RFC 8601). */
+export interface SenderAuthentication {
+  spf: string | null;
+  dkim: string | null;
+  dmarc: string | null;
+  /** Who says so: a provider, or a server's name. */
+  by: string | null;
 }
 
 /** A mail as a caller writes it; its sizes are checked by the schema. */
@@ -106,7 +127,10 @@ export function receiveMail(input: { subject: string | null; text: string; html:
   return {
     subject: input.subject === null ? null : cleanHeader(input.subject),
     content,
-    mail: mailOf(input.html, isTooDeep ? null : display),
+    mail: {
+      ...mailOf(input.html, isTooDeep ? null : display),
+      received: { mailId: null, replyText: replyOf(content), authentication: null },
+    },
   };
 }
 

@@ -3,9 +3,9 @@
  * two. Columns that the database fills are {@link Generated}.
  */
 import type { ColumnType, Generated } from 'kysely';
-import type { MessageStatus } from '../../../contract/index.ts';
+import type { MessageStatus, ReceiptState, VoiceSettings } from '../../../contract/index.ts';
 
-export type { MessageStatus };
+export type { MessageStatus, ReceiptState };
 
 /** Written as text (JSON.stringify), read as a value: the same in `pg` and PGlite. */
 type Json<T> = ColumnType<T, string, string>;
@@ -16,6 +16,25 @@ type JsonOrNull<T> = ColumnType<T | null, string | null | undefined, string | nu
 interface Dated {
   created_at: Date;
   updated_at: Date;
+}
+
+/** What is known of a call: `messages.call`. */
+export interface CallFacts {
+  answered_at: string | null;
+  /** A staff member. */
+  answered_by: number | null;
+  ended_at: string | null;
+  /** How it ended where nobody answered. */
+  ending: 'busy' | 'no_answer' | 'canceled' | 'failed' | null;
+  /** Seconds that they talked. */
+  duration_s: number | null;
+  /** `sid` and `url`: the carrier's own. */
+  recording: {
+    kind: 'conversation' | 'voicemail';
+    sid: string;
+    url: string;
+    duration_s: number | null;
+  } | null;
 }
 
 export interface Tables {
@@ -46,9 +65,17 @@ export interface Tables {
     name: string | null;
     provider: string;
     location_id: number | null;
+    reply_domain: string | null;
     active: Generated<boolean>;
   };
-  provider_accounts: Dated & { business_id: number; provider: string; sealed_credentials: string };
+  provider_accounts: Dated & {
+    business_id: number;
+    provider: string;
+    sealed_credentials: string;
+    paused_at: ColumnType<Date | null, never, Date | null>;
+    paused_reason: ColumnType<string | null, never, string | null>;
+  };
+  provider_account_names: { business_id: number; provider: string; name_key: string };
   onboarding_steps: {
     business_id: number;
     name: string;
@@ -169,15 +196,30 @@ export interface Tables {
     bcc: JsonOrDefault<string[]>;
     reply_to: string | null;
     attachments: JsonOrDefault<
-      { attachment_id: string; filename: string; content_type: string; size: number }[]
+      {
+        attachment_id: string;
+        filename: string;
+        content_type: string;
+        size: number;
+        content_id?: string;
+      }[]
     >;
+    reply_text: string | null;
+    sender_authentication: JsonOrNull<{
+      spf: string | null;
+      dkim: string | null;
+      dmarc: string | null;
+      by: string | null;
+    }>;
     auto_reply: Generated<boolean>;
+    call: JsonOrNull<CallFacts>;
     opened_at: Date | null;
     clicked_at: Date | null;
     complained_at: Date | null;
     unsubscribed_at: Date | null;
     superseded_attempts: Generated<number>;
     answers_since: Date | null;
+    mail_id: string | null;
   };
   attachments: {
     business_id: number;
@@ -188,6 +230,7 @@ export interface Tables {
     size: number;
     sha256: string;
     content: Uint8Array;
+    source_url: string | null;
     created_at: Date;
   };
   message_words: {
@@ -245,10 +288,58 @@ export interface Tables {
     kind: string;
     business_id: number | null;
     provider_message_id: string | null;
+    event_key: string | null;
+    message_id: string | null;
     payload: Json<Record<string, unknown>>;
     state: 'kept' | 'applied' | 'parked' | 'refused';
     tries: Generated<number>;
     note: string | null;
+    receipt_id: string | null;
+    received_at: Date;
+    settled_at: Date | null;
+  };
+  voice_settings: Dated & {
+    business_id: number;
+    location_id: number;
+    hours: JsonOrNull<VoiceSettings['hours']>;
+    closed_on: Json<string[]>;
+    ring: VoiceSettings['ring'];
+    ring_seconds: number;
+    greeting: string | null;
+    closed_greeting: string | null;
+    voicemail: boolean;
+    voicemail_greeting: string;
+    record: boolean;
+    recording_notice: string;
+    missed_call_text: string | null;
+    language: string;
+  };
+  voice_presences: {
+    business_id: number;
+    staff_id: number;
+    holder_id: string;
+    expires_at: Date;
+  };
+  webhook_tokens: {
+    provider: string;
+    token_hash: string;
+    digest: string;
+    received_at: Date;
+  };
+  webhook_receipts: {
+    receipt_id: string;
+    source: string;
+    provider: string;
+    business_id: number | null;
+    method: string;
+    url: string;
+    sealed_headers: string;
+    body: Uint8Array;
+    digest: string;
+    state: ReceiptState;
+    note: string | null;
+    tries: Generated<number>;
+    times: Generated<number>;
     received_at: Date;
     settled_at: Date | null;
   };

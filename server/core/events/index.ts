@@ -15,6 +15,8 @@ export interface NewEvent {
 }
 
 export type EventType =
+  | 'account.paused'
+  | 'account.resumed'
   | 'business.onboarded'
   | 'client.created'
   | 'client.updated'
@@ -45,6 +47,12 @@ export type EventType =
   | 'message.complained'
   | 'message.unsubscribed'
   | 'message.rescheduled'
+  | 'call.started'
+  | 'call.answered'
+  | 'call.completed'
+  | 'call.missed'
+  | 'call.voicemail'
+  | 'message.attachment_added'
   | 'note.added'
   | 'session.created'
   | 'session.expired';

@@ -4,6 +4,7 @@ export { businessOf, type Caller, type Origin, originOf } from './caller.ts';
 export { type Cursors, cappedCount, createCursors, mostCounted, pageOf } from './cursor.ts';
 export { defaultLimits, type Limits } from './limits.ts';
 export { faultOf } from './problem.ts';
+export { type RawWebhook, rawWebhookOf } from './raw-webhook.ts';
 export {
   answerAgain,
   claimRequests,

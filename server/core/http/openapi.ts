@@ -104,6 +104,11 @@ function documented(row: Operation): object {
         ...(row.example?.body !== undefined && { examples: [row.example.body] }),
       },
     }),
+    ...(row.webhook && {
+      consumes: row.webhook,
+      // Whatever the carrier's own pages say that it posts.
+      body: { type: 'object', additionalProperties: true },
+    }),
     ...(row.bodyStream && {
       consumes: row.bodyStream,
       body: { type: 'string', ...(row.example?.body !== undefined && { examples: [row.example.body] }) },
@@ -118,6 +123,7 @@ function documented(row: Operation): object {
 }
 
 function audience(row: Operation): string {
+  if (row.webhook) return 'Takes a signature in place of credentials.';
   if (row.auth === 'public') return 'Takes no credentials.';
   return row.auth === 'platform' ? 'Takes a platform key.' : `Takes the scope \`${row.auth}\`.`;
 }

@@ -19,6 +19,7 @@ import { businessOf, type Caller, originOf } from './caller.ts';
 import { createRateLimits, type Limits } from './limits.ts';
 import { registerDocs } from './openapi.ts';
 import { faultOf, problemOf } from './problem.ts';
+import { takeRawBytes } from './raw-webhook.ts';
 import { answerAgain, claimRequests, fingerprintOf, keepAnswers, keyText } from './requests.ts';
 import { compileAnswer, compileInput, refuseUnstorable } from './validation.ts';
 
@@ -157,12 +158,13 @@ export async function buildHttp(options: HttpOptions): Promise<FastifyInstance> 
   await http.register(
     async (scope) => {
       for (const [id, row] of Object.entries(contract) as [OperationId, Operation][]) {
-        if (row.bodyStream === undefined) {
+        if (row.bodyStream === undefined && !row.webhook) {
           addRoute(scope, row, bound.get(id)!, options, limits);
           continue;
         }
         await scope.register(async (own) => {
-          takeStreams(own, row);
+          if (row.webhook) takeRawBytes(own);
+          else takeStreams(own, row);
           addRoute(own, row, bound.get(id)!, options, limits);
         });
       }
@@ -265,9 +267,10 @@ function addRoute(
         businessOf(request.caller, inPath);
       }
       if (row.input.body && request.body === undefined) request.body = {};
-      if (request.body !== undefined && row.bodyStream === undefined)
+      if (request.body !== undefined && row.bodyStream === undefined && !row.webhook)
         refuseUnstorable(withoutItems(row, request.body));
-      refuseUnstorable(request.query);
+      // What a carrier posts may carry anything.
+      if (!row.webhook) refuseUnstorable(request.query);
       refuseUnstorable(request.params);
       if (isWrite(row)) {
         request.requestId = requestIdOf(request, row);
@@ -330,11 +333,13 @@ function requestIdOf(request: FastifyRequest, row: Operation): string {
 function callOf(request: FastifyRequest, row: Operation, options: HttpOptions): Call<OperationId> {
   const params = (request.params ?? {}) as { business_id?: number };
   const query = (request.query ?? {}) as { business_id?: number };
-  const body = (row.bodyStream ? {} : (request.body ?? {})) as { business_id?: number };
+  const body = (row.bodyStream || row.webhook ? {} : (request.body ?? {})) as { business_id?: number };
   // A public operation has no caller, and reads none.
   const caller = request.caller as Caller;
   const named = params.business_id ?? query.business_id ?? body.business_id;
-  const businessId = request.caller ? businessOf(caller, named) : 0;
+  // What a platform key alone may do can be about no business, or about several.
+  const isAboutNone = !request.caller || (row.auth === 'platform' && named === undefined);
+  const businessId = isAboutNone ? 0 : businessOf(caller, named);
   return {
     params,
     query,
