@@ -85,9 +85,9 @@ module.exports = {
     },
     {
       name: 'modules-have-a-door',
-      comment: 'A module is entered by its index.ts alone.',
+      comment: 'A module is entered by its index.ts alone; tests and benches may look inside.',
       severity: 'error',
-      from: { path: '^(?!test/)', pathNot: [moduleFile] },
+      from: { path: '^(?!(test|bench)/)', pathNot: [moduleFile] },
       to: { path: moduleFile, pathNot: ['^server/[^/]+/index[.]ts$'] },
     },
     {
@@ -150,11 +150,11 @@ module.exports = {
     doNotFollow: { path: '(^|/)node_modules/' },
     // A checkout whose node_modules is a link to another's is the same project.
     preserveSymlinks: true,
-    exclude: { path: '^([.]git|[.]omega|coverage)/' },
+    exclude: { path: '^([.]git|[.]omega|coverage|dist)/' },
     enhancedResolveOptions: {
       extensions: ['.ts', '.js', '.cjs', '.mjs', '.json'],
       exportsFields: ['exports'],
-      conditionNames: ['import', 'node', 'default', 'types'],
+      conditionNames: ['omega-source', 'import', 'node', 'default', 'types'],
     },
   },
 };

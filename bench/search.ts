@@ -36,7 +36,11 @@ function text(): string {
 const postgres = await startPostgres(['-c', 'shared_buffers=512MB', '-c', 'max_wal_size=4GB']);
 try {
   const url = await postgres.createDatabase('bench');
-  const database = await openDatabase({ kind: 'postgres', url, poolSize: 4 }, () => undefined);
+  const database = await openDatabase(
+    // Making the index takes longer than any request may.
+    { kind: 'postgres', url, poolSize: 4, queryTimeoutMs: 900_000 },
+    () => undefined,
+  );
   const { db } = database;
   await migrate(db);
   await fill();

@@ -86,7 +86,9 @@ export const ClientProfile = Type.Object({
     messages_in: Type.Integer({ minimum: 0 }),
     messages_out: Type.Integer({ minimum: 0 }),
     conversations: Type.Integer({ minimum: 0 }),
-    capped: Type.Boolean({ description: 'One of them is more: they are counted up to 10,000.' }),
+    capped: Type.Boolean({
+      description: 'There are more than 10,000 messages (or conversations): only so many were counted.',
+    }),
   }),
   merged_from: Type.Array(ClientId, { description: 'Ids that were merged into this one; they lead here.' }),
   erased_at: Nullable(Time('When everything about them was erased; only counts are left.')),
@@ -156,7 +158,7 @@ export const listClients = operation({
   tag: 'business-clients',
   summary: 'Get paginated list of clients for a business',
   description:
-    'A row for each client who was neither merged nor erased. Filters narrow together; the cursor holds for the filters it was given with. `q` finds by name (every word as a beginning, case and accents do not matter), by phone (its beginning, with or without country code) or by mail address (its beginning).',
+    'A row for each client who was neither merged nor erased. Filters narrow together; the cursor holds for the filters it was given with. `q` finds by name (every word as a beginning, case and accents do not matter), by phone (its beginning, with or without country code, or its last 7 or 4 digits) or by mail address (its beginning).',
   auth: 'read',
   bucket: 'search',
   input: {

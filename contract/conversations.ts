@@ -94,6 +94,7 @@ export const exampleMessage = {
   advice: null,
   attempts: 1,
   unread: false,
+  call: null,
   auto_reply: false,
   external_ref: { type: 'appointment', id: '8841' },
   metadata: {},
@@ -142,7 +143,8 @@ export const listConversations = operation({
         Type.String({
           minLength: 1,
           maxLength: 200,
-          description: 'Part of the name, or a phone or mail address.',
+          description:
+            'Words of the name, each as a beginning; a phone from its start, or its last 7 or 4 digits; a mail address from its start.',
         }),
       ),
       since: Type.Optional(Time('Only those with activity since then.')),

@@ -22,6 +22,7 @@ export const errorCodes = {
   unknown_field: { status: 422, title: 'Parameter Error' },
   request_id_reused: { status: 422, title: 'This request_id was used with another body' },
   no_sender: { status: 422, title: 'No sender is configured' },
+  not_configured: { status: 422, title: 'The business lacks a setting for this' },
   no_address: { status: 422, title: 'The client has no address on this channel' },
   rate_limited: { status: 429, title: 'Too many requests' },
   headers_too_large: { status: 431, title: 'The headers are too large' },

@@ -19,6 +19,7 @@ import * as sms from './sms.ts';
 import * as staffs from './staffs.ts';
 import * as twilio from './twilio.ts';
 import * as unsubscribe from './unsubscribe.ts';
+import * as voiceCalls from './voice-calls.ts';
 
 export const contract = {
   getHealth: health.getHealth,
@@ -77,6 +78,15 @@ export const contract = {
   exportClient: identity.exportClient,
   eraseClient: identity.eraseClient,
   confirmIdentity: identity.confirmIdentity,
+  getVoiceToken: voiceCalls.getVoiceToken,
+  handleTwimlCall: voiceCalls.handleTwimlCall,
+  handleDialResult: voiceCalls.handleDialResult,
+  handleVoicemail: voiceCalls.handleVoicemail,
+  handleRecordingNotice: voiceCalls.handleRecordingNotice,
+  updateTwilioVoiceStatus: voiceCalls.updateTwilioVoiceStatus,
+  updateTwilioVoiceRecording: voiceCalls.updateTwilioVoiceRecording,
+  getVoiceSettings: voiceCalls.getVoiceSettings,
+  setVoiceSettings: voiceCalls.setVoiceSettings,
   receiveTwilioSms: twilio.receiveTwilioSms,
   updateTwilioSmsStatus: twilio.updateTwilioSmsStatus,
   simulateInbound: simulator.simulateInbound,
@@ -104,6 +114,7 @@ export const tags: Record<string, string> = {
   'business-staffs': 'The people who answer.',
   consents: 'What clients allowed and refused, with the evidence.',
   messages: 'Messages of any channel: record, retry, find, look into, move and cancel.',
+  'voice-calls': 'Calls from the browser and from clients; how each location takes them.',
   'business-clients': 'The people: find them, bring them in, merge, export and erase them.',
   'webhook-receipts': 'What carriers posted, as it came: look into it, and replay what was refused.',
   twilio: 'What Twilio posts to us.',
@@ -116,3 +127,4 @@ export * from './errors.ts';
 export * from './operation.ts';
 export type { ReceiptState } from './receipts.ts';
 export * from './shapes.ts';
+export type { VoiceSettings } from './voice-calls.ts';

@@ -534,7 +534,11 @@ export const preflightMessage = operation({
     200: Type.Object({
       would_send: Type.Boolean(),
       status: Status,
-      reason: Nullable(Type.String({ description: 'Why it would be suppressed.' })),
+      reason: Nullable(
+        Type.String({
+          description: 'Why it would be suppressed, or `window` where quiet hours hold it back.',
+        }),
+      ),
       send_at: Nullable(Time('When it would be due; null where it would not be sent.')),
       to: Type.String({ description: 'As it is kept: E.164.' }),
       sender: Type.Object({ address: Type.String(), provider: Type.String() }),
@@ -606,7 +610,8 @@ export const cancelMessage = operation({
   path: '/messages/{message_id}/cancel',
   tag: 'messages',
   summary: 'Cancel a message that was not sent yet',
-  description: 'Only while it is `scheduled` or `queued`; 409 once it was handed to the carrier or is over.',
+  description:
+    'Only while it waits: `scheduled`, `queued`, or refused by the carrier for now and to be tried again. 409 once the carrier may have it, or it is over.',
   auth: 'send',
   bucket: 'send',
   input: {
@@ -624,7 +629,8 @@ export const rescheduleMessage = operation({
   path: '/messages/{message_id}/reschedule',
   tag: 'messages',
   summary: 'Move a scheduled message to another time',
-  description: 'Only while it is `scheduled` (409). A time that has passed sends it now.',
+  description:
+    'Only while it is `scheduled` (409). A time that has passed sends it now; marketing that falls into quiet hours goes when they end, which the answer tells.',
   auth: 'send',
   bucket: 'send',
   input: {
@@ -654,7 +660,7 @@ export const updateExternalRef = operation({
   tag: 'messages',
   summary: 'Move or cancel what waits for an appointment',
   description:
-    'Everything of that `external_ref` that is `scheduled` or `queued`, in one step. `moved`: each is due by as much later or earlier as `starts_at` differs from the one it was sent with; what is then overdue goes now, unless the appointment itself has passed: then it is canceled. With `shift: false` only `starts_at` is noted. `canceled`: all are canceled. Safe to repeat.',
+    'Everything of that `external_ref` that waits, in one step. `moved`: each is due by as much later or earlier as `starts_at` differs from the one it was sent with; what is then overdue goes now, unless the appointment itself has passed: then it is canceled. With `shift: false` only `starts_at` is noted. `canceled`: all are canceled. Safe to repeat.',
   auth: 'send',
   bucket: 'send',
   input: {

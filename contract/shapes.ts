@@ -141,6 +141,24 @@ export const Problem = Type.Object(
 );
 export type Problem = Static<typeof Problem>;
 
+export const callOutcomes = [
+  'ringing',
+  'in_progress',
+  'completed',
+  'missed',
+  'voicemail',
+  'busy',
+  'no_answer',
+  'canceled',
+  'failed',
+] as const;
+export type CallOutcome = (typeof callOutcomes)[number];
+
+const CallOutcomeWord = OneOf(callOutcomes, {
+  description:
+    'ringing; in_progress: they talk; completed: they talked. A client who called and was not answered: missed, or voicemail. A client whom staff called and did not reach: busy, no_answer, canceled (staff hung up), failed.',
+});
+
 /** The last message in a conversation's row. Notes never show here. */
 export const LastMessage = Type.Object({
   message_id: MessageId,
@@ -148,6 +166,7 @@ export const LastMessage = Type.Object({
   channel: Channel,
   direction: Direction,
   status: Status,
+  call_outcome: Type.Optional(CallOutcomeWord),
   at: Time('When it happened.'),
 });
 
@@ -171,7 +190,11 @@ export const Conversation = Type.Object({
   location_id: Nullable(LocationId),
   last_message: Nullable(LastMessage),
   unread_count: Type.Integer({ minimum: 0, description: "The client's messages that staff have not read." }),
-  waiting_since: Nullable(Time("When the client's first unanswered message came.")),
+  waiting_since: Nullable(
+    Time(
+      "When the client's first unanswered message came. Staff's messages answer it; one that is suppressed, canceled or fails answers nobody.",
+    ),
+  ),
   channels: Type.Array(Channel, { description: 'The channels used so far.' }),
   identity_confirmed: Type.Boolean({
     description:
@@ -204,6 +227,27 @@ export const AttachmentSummary = Type.Object({
     Type.String({ description: 'The HTML shows it as `cid:` and this: an image within the text.' }),
   ),
 });
+
+/** What a call has besides what every message has. */
+export const Call = Type.Object({
+  outcome: CallOutcomeWord,
+  answered_at: Nullable(Time('When it was answered.')),
+  answered_by: Nullable(StaffId),
+  ended_at: Nullable(Time('When it ended.')),
+  duration_s: Nullable(
+    Type.Integer({ minimum: 0, description: 'Whole seconds that they talked; null until it is known.' }),
+  ),
+  recording: Nullable(
+    Type.Object(
+      {
+        kind: OneOf(['conversation', 'voicemail']),
+        duration_s: Nullable(Type.Integer({ minimum: 0 })),
+      },
+      { description: 'The sound is among `attachments` as soon as it has been fetched.' },
+    ),
+  ),
+});
+export type Call = Static<typeof Call>;
 
 export const Message = Type.Object({
   message_id: MessageId,
@@ -264,6 +308,7 @@ export const Message = Type.Object({
   advice: Nullable(Type.String({ description: 'What to do about the reason, in plain words.' })),
   attempts: Type.Integer({ description: 'How often it was handed to a carrier.' }),
   unread: Type.Boolean(),
+  call: Nullable(Call),
   auto_reply: Type.Boolean({
     description: 'A machine wrote it (out of office): nobody waits for an answer to it.',
   }),

@@ -63,7 +63,11 @@ const answer = {
   conversation_id: ConversationId,
   client_id: ClientId,
   status: Status,
-  reason: Type.Optional(Nullable(Type.String({ description: 'Why it is suppressed.' }))),
+  reason: Type.Optional(
+    Nullable(
+      Type.String({ description: 'Why it is suppressed, or `window` where quiet hours hold it back.' }),
+    ),
+  ),
   segments: Type.Integer(),
   encoding: OneOf(['GSM-7', 'UCS-2']),
 };

@@ -1,6 +1,6 @@
-import type { CallableId, Problem } from '../contract/index.ts';
 import { type ClientErrorCode, OmegaError } from './error.ts';
-import { routes, streamed } from './routes.ts';
+import type { OperationId, Problem } from './operations.ts';
+import { requestIdIsFilter, routes, streamed } from './routes.ts';
 import type { CallOptions, DataOf, InputFor, ListId, Methods, Result, RowOf } from './types.ts';
 
 export interface OmegaOptions {
@@ -31,7 +31,7 @@ export class Omega {
 
   constructor(options: OmegaOptions) {
     this.#options = { ...options, baseUrl: options.baseUrl.replace(/\/+$/, '') };
-    for (const id of Object.keys(routes) as CallableId[]) {
+    for (const id of Object.keys(routes) as OperationId[]) {
       Object.defineProperty(this, id, {
         enumerable: true,
         value: (input: object = {}, callOptions: CallOptions = {}) =>
@@ -44,13 +44,13 @@ export class Omega {
    * Calls an operation by its name. A write carries one request id through all its tries (yours, or
    * one made here), so a repetition after a lost answer changes nothing and gives the first answer.
    */
-  async request<Id extends CallableId>(
+  async request<Id extends OperationId>(
     id: Id,
     input: InputFor<Id>,
     options: CallOptions = {},
   ): Promise<Result<Id>> {
     const call = describe(id, input as Record<string, unknown>);
-    const requestId = call.requestId ?? crypto.randomUUID();
+    const requestId = options.requestId ?? call.requestId ?? crypto.randomUUID();
     // A stream that was read cannot be read again.
     const tries = call.once ? 1 : 1 + (this.#options.retries ?? 3);
     for (let no = 1; ; no++) {
@@ -78,7 +78,7 @@ export class Omega {
     } while (cursor !== null);
   }
 
-  async #tryOnce<Id extends CallableId>(
+  async #tryOnce<Id extends OperationId>(
     call: Described,
     requestId: string,
     options: CallOptions,
@@ -112,10 +112,11 @@ export class Omega {
       const replayed = response.headers.get('idempotency-replayed') === 'true';
       return { data, error: null, status: response.status, requestId: id, replayed };
     } catch (cause) {
-      const code: ClientErrorCode = timeout?.aborted ? 'timeout' : 'network';
-      const message = timeout?.aborted
-        ? 'No answer came in time.'
-        : `The request did not get through: ${(cause as Error).message}`;
+      const [code, message]: [ClientErrorCode, string] = options.signal?.aborted
+        ? ['aborted', 'The request was aborted.']
+        : timeout?.aborted
+          ? ['timeout', 'No answer came in time.']
+          : ['network', `The request did not get through: ${(cause as Error).message}`];
       return failed(new OmegaError(code, message, { requestId, cause }));
     }
   }
@@ -136,7 +137,7 @@ interface Described {
 }
 
 /** Puts the fields where they belong: those the path names into it, the rest into query or body. */
-function describe(id: CallableId, input: Record<string, unknown>): Described {
+function describe(id: OperationId, input: Record<string, unknown>): Described {
   const [method = '', template = ''] = routes[id].split(' ');
   const rest = { ...input };
   const path = template.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
@@ -145,7 +146,8 @@ function describe(id: CallableId, input: Record<string, unknown>): Described {
     return encodeURIComponent(String(value));
   });
   const given = Object.entries(rest).filter(([, value]) => value !== undefined);
-  const requestId = typeof rest.request_id === 'string' ? rest.request_id : undefined;
+  const isOwn = typeof rest.request_id === 'string' && !(id in requestIdIsFilter);
+  const requestId = isOwn ? (rest.request_id as string) : undefined;
   const common = { method, requestId, streams: false, once: false };
   if (id in streamed) {
     const { body, content_type: contentType } = rest as { body: Described['body']; content_type: string };
@@ -203,10 +205,12 @@ function delayBefore(tryNo: number, retryAfterMs: number | null): number {
 
 function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal?.addEventListener('abort', () => {
+    const end = () => {
       clearTimeout(timer);
+      signal?.removeEventListener('abort', end);
       resolve();
-    });
+    };
+    const timer = setTimeout(end, ms);
+    signal?.addEventListener('abort', end);
   });
 }

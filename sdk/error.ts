@@ -1,7 +1,7 @@
-import type { ErrorCode, Problem } from '../contract/index.ts';
+import type { ErrorCode, Problem } from './operations.ts';
 
-/** Codes of {@link OmegaError}: the server's, and two of the way there. */
-export type ClientErrorCode = ErrorCode | 'network' | 'timeout';
+/** Codes of {@link OmegaError}: the server's, and three of the way there; `aborted` is the caller's own doing. */
+export type ClientErrorCode = ErrorCode | 'network' | 'timeout' | 'aborted';
 
 /**
  * What went wrong, as a value. `code` says what kind (`invalid_parameters`, `no_sender`, `network`, …),

@@ -1,12 +1,12 @@
-import type { CallableId, Contract } from '../contract/index.ts';
-import type { StreamId } from './types.ts';
+import type { Contract } from '../contract/index.ts';
+import type { OperationId, StreamId } from './operations.ts';
 
 /**
  * Method and path of each operation: all that a client must know at run time, so that the schemas
  * stay out of a browser's bundle. The type makes each line equal to the contract's row, and a
  * missing one an error.
  */
-export const routes: { readonly [Id in CallableId]: `${Contract[Id]['method']} ${Contract[Id]['path']}` } = {
+export const routes: { readonly [Id in OperationId]: `${Contract[Id]['method']} ${Contract[Id]['path']}` } = {
   getHealth: 'GET /health',
   checkDbConnection: 'GET /health/db',
   onboardBusiness: 'POST /business/onboard',
@@ -66,6 +66,9 @@ export const routes: { readonly [Id in CallableId]: `${Contract[Id]['method']} $
   eraseClient: 'DELETE /businesses/{business_id}/clients/{client_id}',
   confirmIdentity:
     'POST /businesses/{business_id}/clients/{client_id}/conversations/{conversation_id}/identity',
+  getVoiceToken: 'GET /voice-calls/token',
+  getVoiceSettings: 'GET /businesses/{business_id}/locations/{location_id}/voice',
+  setVoiceSettings: 'PUT /businesses/{business_id}/locations/{location_id}/voice',
   simulateInbound: 'POST /simulator/inbound',
   listWebhookReceipts: 'GET /webhook-receipts',
   getWebhookReceipt: 'GET /webhook-receipts/{receipt_id}',
@@ -74,3 +77,6 @@ export const routes: { readonly [Id in CallableId]: `${Contract[Id]['method']} $
 
 /** The operations whose body is a stream of their own kind in place of JSON. */
 export const streamed: { readonly [Id in StreamId]: true } = { importClients: true };
+
+/** The operations whose `request_id` asks for the messages of another request: it is not their own. */
+export const requestIdIsFilter: { readonly [Id in OperationId]?: true } = { retryMessages: true };

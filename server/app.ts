@@ -1,6 +1,7 @@
 import type { Agent } from 'node:https';
 import { accessRoutes } from './access/index.ts';
 import { businessRoutes } from './businesses/index.ts';
+import { callRoutes, callSources, textWhenMissed } from './calls/index.ts';
 import { clientRoutes, consentRoutes } from './clients/index.ts';
 import { conversationRoutes } from './conversations/index.ts';
 import type { Clock } from './core/clock.ts';
@@ -51,12 +52,13 @@ export function allRoutes(parts: AppParts): Binding[] {
     ...conversationRoutes(parts),
     ...messageRoutes(parts),
     ...emailRoutes(parts),
-    ...unsubscribeRoutes({ db: parts.database.db, secrets: parts.secrets }),
     ...attachmentRoutes({ ...parts, db: parts.database.db, apiUrl: parts.publicUrl + parts.basePath }),
+    ...unsubscribeRoutes({ db: parts.database.db, secrets: parts.secrets }),
     ...messageActRoutes({ ...parts, db: parts.database.db }),
     ...searchRoutes(parts.cursors),
     ...identityRoutes(parts),
     ...simulatorRoutes({ intake: parts.intake, enabled: parts.simulator }),
+    ...callRoutes(parts),
     ...receiptRoutes(parts),
     ...twilioRoutes(parts),
     ...mailRoutes(parts),
@@ -66,10 +68,17 @@ export function allRoutes(parts: AppParts): Binding[] {
 /** Every webhook that carriers may post to. */
 export function allWebhookSources(parts: {
   db: Db;
+  queue: JobQueue;
   clock: Clock;
   secrets: Secrets;
   carrierEvents: CarrierEvents;
+  /** Where carriers reach the API: the public URL with the base path. */
+  apiUrl: string;
   amazonAgent?: Agent;
 }): WebhookSource[] {
-  return [...twilioSources(parts), ...mailSources(parts)];
+  return [
+    ...twilioSources(parts),
+    ...mailSources(parts),
+    ...callSources({ ...parts, textWhenMissed: textWhenMissed(parts.db, parts.queue) }),
+  ];
 }

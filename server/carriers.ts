@@ -7,29 +7,21 @@ import { createMailCarriers } from './mail/index.ts';
 import { createSimulator } from './simulator/index.ts';
 import { createTwilio } from './twilio/index.ts';
 
-/**
- * Every carrier that this process can speak with.
- *
- * @param parts.apiUrl where carriers reach the API: the public URL with the base path
- * @param parts.simulator what the simulated one works with; null where it is off
- */
-export function allCarriers({
-  db,
-  clock,
-  secrets,
-  apiUrl,
-  simulator,
-}: {
+export interface CarrierParts {
   db: Db;
+  queue: JobQueue;
   clock: Clock;
   secrets: Secrets;
+  /** Where carriers reach the API: the public URL with the base path. */
   apiUrl: string;
-  simulator: { queue: JobQueue } | null;
-}): Carriers {
-  const carriers: Carrier[] = [
-    createTwilio({ db, clock, apiUrl }),
-    ...createMailCarriers({ clock, secrets, apiUrl }),
-  ];
-  if (simulator) carriers.push(createSimulator({ db, clock, ...simulator }));
-  return new Map(carriers.map((carrier) => [carrier.provider, carrier]));
+  /** Whether the carrier that needs no account is on. */
+  simulator: boolean;
+}
+
+/** Every carrier that this process can speak with, by its name, and how to end their connections. */
+export function allCarriers(parts: CarrierParts): { carriers: Carriers; close(): void } {
+  const mail = createMailCarriers(parts);
+  const carriers: Carrier[] = [createTwilio(parts), ...mail.carriers];
+  if (parts.simulator) carriers.unshift(createSimulator(parts));
+  return { carriers: new Map(carriers.map((carrier) => [carrier.provider, carrier])), close: mail.close };
 }

@@ -6,7 +6,6 @@ import type { Clock as QueueClock } from 'pg-boss';
 import { createAuthenticate } from './access/index.ts';
 import { allRoutes, allWebhookSources } from './app.ts';
 import { allCarriers } from './carriers.ts';
-import type { Carriers } from './channels/index.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { type Database, type DatabaseTarget, migrate, openDatabase } from './core/db/index.ts';
 import {
@@ -110,11 +109,6 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
     // Before any job runs: a worker that cannot open a carrier's credentials would fail every message.
     if (!(await secretFits(db, secrets))) throw new WrongSecret();
     const apiUrl = options.publicUrl + options.basePath;
-    let carriers: Carriers = new Map();
-    // Their connections end after the jobs that use them.
-    closers.push(async () => {
-      for (const carrier of carriers.values()) carrier.close?.();
-    });
     const queue = createJobQueue(database, {
       queues: allQueues,
       log,
@@ -123,22 +117,32 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
       supervise: options.worker,
       leaseS: options.leaseS,
     });
-    closers.push(() => queue.stop(Math.max(0, jobGraceMs - (performance.now() - closingSince))));
-
-    carriers = allCarriers({
+    const { carriers, close: closeCarriers } = allCarriers({
       db,
+      queue,
       clock,
       secrets,
       apiUrl,
-      simulator: options.simulator ? { queue } : null,
+      simulator: options.simulator,
     });
+    // Their connections end after the jobs that use them.
+    closers.push(async () => closeCarriers());
+    closers.push(() => queue.stop(Math.max(0, jobGraceMs - (performance.now() - closingSince))));
     const carrierEvents = createCarrierEvents({ db, queue, clock, log, secrets });
     const receipts = createReceipts({
       db,
       clock,
       log,
       secrets,
-      sources: allWebhookSources({ db, clock, secrets, carrierEvents, amazonAgent: options.amazonAgent }),
+      sources: allWebhookSources({
+        db,
+        queue,
+        clock,
+        secrets,
+        carrierEvents,
+        apiUrl,
+        amazonAgent: options.amazonAgent,
+      }),
     });
     const jobs = options.worker
       ? allJobs({

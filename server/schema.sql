@@ -72,6 +72,7 @@ CREATE TABLE public.carrier_events (
     settled_at timestamp with time zone,
     receipt_id uuid,
     event_key text,
+    message_id uuid,
     CONSTRAINT carrier_events_state_check CHECK ((state = ANY (ARRAY['kept'::text, 'applied'::text, 'parked'::text, 'refused'::text])))
 );
 
@@ -110,6 +111,7 @@ CREATE TABLE public.client_imports (
     started_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
     finished_at timestamp with time zone,
+    body_sha256 text,
     CONSTRAINT client_imports_format_check CHECK ((format = ANY (ARRAY['ndjson'::text, 'csv'::text]))),
     CONSTRAINT client_imports_status_check CHECK ((status = ANY (ARRAY['running'::text, 'complete'::text, 'interrupted'::text])))
 );
@@ -282,6 +284,8 @@ CREATE TABLE public.messages (
     unsubscribed_at timestamp with time zone,
     ambiguous boolean DEFAULT false NOT NULL,
     superseded_attempts integer DEFAULT 0 NOT NULL,
+    answers_since timestamp with time zone,
+    call jsonb,
     mail_id text,
     reply_text text,
     sender_authentication jsonb,
@@ -387,6 +391,33 @@ CREATE TABLE public.staffs (
     updated_at timestamp with time zone NOT NULL,
     last_seen_at timestamp with time zone,
     CONSTRAINT staffs_role_check CHECK ((role = ANY (ARRAY['manager'::text, 'staff'::text])))
+);
+
+CREATE TABLE public.voice_presences (
+    business_id bigint NOT NULL,
+    staff_id bigint NOT NULL,
+    holder_id uuid NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.voice_settings (
+    business_id bigint NOT NULL,
+    location_id bigint NOT NULL,
+    hours jsonb,
+    closed_on jsonb NOT NULL,
+    ring text NOT NULL,
+    ring_seconds integer NOT NULL,
+    greeting text,
+    closed_greeting text,
+    voicemail boolean NOT NULL,
+    voicemail_greeting text NOT NULL,
+    record boolean NOT NULL,
+    recording_notice text NOT NULL,
+    missed_call_text text,
+    language text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT voice_settings_ring_check CHECK ((ring = ANY (ARRAY['staff_on'::text, 'all_staff'::text])))
 );
 
 CREATE TABLE public.webhook_receipts (
@@ -514,6 +545,12 @@ ALTER TABLE ONLY public.staff_locations
 ALTER TABLE ONLY public.staffs
     ADD CONSTRAINT staffs_pkey PRIMARY KEY (business_id, staff_id);
 
+ALTER TABLE ONLY public.voice_presences
+    ADD CONSTRAINT voice_presences_pkey PRIMARY KEY (business_id, staff_id, holder_id);
+
+ALTER TABLE ONLY public.voice_settings
+    ADD CONSTRAINT voice_settings_pkey PRIMARY KEY (business_id, location_id);
+
 ALTER TABLE ONLY public.webhook_receipts
     ADD CONSTRAINT webhook_receipts_pkey PRIMARY KEY (receipt_id);
 
@@ -523,6 +560,8 @@ ALTER TABLE ONLY public.webhook_tokens
 CREATE INDEX api_keys_of_business ON public.api_keys USING btree (business_id);
 
 CREATE INDEX attempts_by_provider_id ON public.attempts USING btree (provider, provider_message_id) WHERE (provider_message_id IS NOT NULL);
+
+CREATE INDEX carrier_events_naming ON public.carrier_events USING btree (business_id, message_id) WHERE (message_id IS NOT NULL);
 
 CREATE INDEX carrier_events_of_message ON public.carrier_events USING btree (business_id, provider_message_id);
 
@@ -546,6 +585,10 @@ CREATE INDEX clients_merged ON public.clients USING btree (business_id, merged_i
 
 CREATE INDEX clients_newest ON public.clients USING btree (business_id, created_at DESC, client_id DESC) WHERE ((merged_into IS NULL) AND (erased_at IS NULL));
 
+CREATE INDEX clients_of_location ON public.clients USING btree (business_id, location_id, sort_name COLLATE "C", client_id) WHERE ((location_id IS NOT NULL) AND (merged_into IS NULL) AND (erased_at IS NULL));
+
+CREATE INDEX clients_provisional ON public.clients USING btree (business_id, sort_name COLLATE "C", client_id) WHERE (provisional AND (merged_into IS NULL) AND (erased_at IS NULL));
+
 CREATE INDEX clients_search ON public.clients USING gin (search_words);
 
 CREATE INDEX consents_latest ON public.consents USING btree (business_id, channel, address, created_at DESC, consent_id DESC);
@@ -553,6 +596,8 @@ CREATE INDEX consents_latest ON public.consents USING btree (business_id, channe
 CREATE INDEX consents_newest ON public.consents USING btree (business_id, created_at DESC, consent_id DESC);
 
 CREATE INDEX consents_of_client ON public.consents USING btree (business_id, client_id, created_at DESC, consent_id DESC) WHERE (client_id IS NOT NULL);
+
+CREATE INDEX consents_revoked ON public.consents USING btree (business_id, channel, address) WHERE (state = 'revoked'::text);
 
 CREATE INDEX conversation_redirects_to ON public.conversation_redirects USING btree (business_id, merged_into);
 
@@ -599,6 +644,8 @@ CREATE INDEX messages_unread ON public.messages USING btree (business_id, conver
 CREATE INDEX provider_account_names_by_name ON public.provider_account_names USING btree (provider, name_key);
 
 CREATE INDEX requests_by_age ON public.requests USING btree (created_at);
+
+CREATE INDEX requests_that_show ON public.requests USING btree (business_id) WHERE (operation <> ALL (ARRAY['queueSms'::text, 'recordSms'::text, 'updateSmsStatus'::text, 'queueEmail'::text, 'recordEmail'::text, 'updateEmailStatus'::text, 'recordMessages'::text, 'addNote'::text, 'markMessagesRead'::text, 'simulateInbound'::text]));
 
 CREATE INDEX senders_by_address ON public.senders USING btree (address, channel);
 
@@ -694,3 +741,9 @@ ALTER TABLE ONLY public.staff_locations
 
 ALTER TABLE ONLY public.staffs
     ADD CONSTRAINT staffs_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);
+
+ALTER TABLE ONLY public.voice_presences
+    ADD CONSTRAINT voice_presences_business_id_staff_id_fkey FOREIGN KEY (business_id, staff_id) REFERENCES public.staffs(business_id, staff_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.voice_settings
+    ADD CONSTRAINT voice_settings_business_id_location_id_fkey FOREIGN KEY (business_id, location_id) REFERENCES public.locations(business_id, location_id) ON DELETE CASCADE;

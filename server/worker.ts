@@ -1,4 +1,5 @@
 import { onboardingJobs, onboardQueue } from './businesses/index.ts';
+import { callJobs, missedCallQueue } from './calls/index.ts';
 import type { Carriers } from './channels/index.ts';
 import { conversationJobs, wakeConversationQueue } from './conversations/index.ts';
 import type { Clock } from './core/clock.ts';
@@ -27,6 +28,7 @@ export const allQueues = [
   simulatorCallbackQueue,
   onboardQueue,
   wakeConversationQueue,
+  missedCallQueue,
 ] as readonly QueueDefinition<object>[];
 
 export interface WorkerParts {
@@ -59,6 +61,7 @@ export function allJobs(parts: WorkerParts): JobHandler[] {
     ...mediaJobs({ ...parts, db }),
     ...onboardingJobs({ ...parts, db }),
     ...conversationJobs({ ...parts, db }),
+    ...callJobs({ ...parts, db }),
     ...simulatorJobs(parts.carrierEvents),
   ];
 }

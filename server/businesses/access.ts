@@ -19,5 +19,5 @@ export async function locationMustExist(db: Db | Tx, businessId: number, locatio
     .where('business_id', '=', businessId)
     .where('location_id', '=', locationId)
     .executeTakeFirst();
-  if (!row) throw notFound('location');
+  if (!row) throw notFound('location', 'Check location_id.');
 }

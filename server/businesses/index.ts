@@ -1,8 +1,10 @@
 export { businessFor, locationMustExist } from './access.ts';
+export { askCarriers, type CarrierCheck } from './ask-carriers.ts';
 export { type OnboardingPlan, writeBusiness } from './onboard.ts';
-export { type Asked, askCarriers, onboardingJobs, onboardQueue } from './onboarding-jobs.ts';
+export { onboardingJobs, onboardQueue } from './onboarding-jobs.ts';
 export { type AccountKey, pauseAccounts, pausedAmong, resumeAccount } from './paused-accounts.ts';
 export {
+  accountNames,
   accountOf,
   type FoundAccount,
   findProviderAccounts,

@@ -7,10 +7,17 @@ type Providers = NonNullable<Static<Contract['onboardBusiness']['input']['body']
 export type Provider = keyof Providers;
 export type ProviderCredentials<P extends Provider> = NonNullable<Providers[P]>;
 
-/** What a carrier names in its callbacks: an account is found by it. Kept as a keyed hash, as no column holds a credential. */
+/**
+ * What a carrier names in its callbacks, or proves them with: an account is found by it, and with it every other
+ * business that shares the account. Kept as a keyed hash, as no column holds a credential.
+ */
 const namesOf: { [P in Provider]?: (credentials: ProviderCredentials<P>) => (string | undefined)[] } = {
   twilio: ({ account_sid, messaging_service_sid }) => [account_sid, messaging_service_sid],
   ses: ({ topic_arns }) => topic_arns,
+  sendgrid: ({ webhook_public_key }) => [webhook_public_key],
+  mailgun: ({ signing_key }) => [signing_key],
+  postmark: ({ username, password }) => [JSON.stringify([username, password])],
+  resend: ({ signing_secret }) => [signing_secret],
 };
 
 const bySmtp = new Set(['mailgun', 'postmark', 'ses', 'resend']);
@@ -23,6 +30,11 @@ export function accountOf(provider: string): string {
 const nameKey = (secrets: Secrets, name: string) => secrets.sign('provider name', name);
 
 const about = (businessId: number, provider: string) => `provider ${businessId} ${provider}`;
+
+/** The names that this account is found by. */
+export function accountNames<P extends Provider>(provider: P, credentials: ProviderCredentials<P>): string[] {
+  return [...new Set(namesOf[provider]?.(credentials) ?? [])].filter((name) => name !== undefined);
+}
 
 /** Writes a business's account with a carrier in place of the one before: its credentials encrypted, its names findable. */
 export async function writeProviderAccount<P extends Provider>(
@@ -55,7 +67,7 @@ export async function writeProviderAccount<P extends Provider>(
     .where('business_id', '=', businessId)
     .where('provider', '=', provider)
     .execute();
-  const names = [...new Set(namesOf[provider]?.(credentials) ?? [])].filter((name) => name !== undefined);
+  const names = accountNames(provider, credentials);
   if (names.length === 0) return;
   await tx
     .insertInto('provider_account_names')

@@ -29,10 +29,7 @@ export async function listStaffs(
   after: { name: string; staffId: number } | null,
 ): Promise<(StaffRow & { sort_name: string })[]> {
   const where: RawBuilder<unknown>[] = [sql`s.business_id = ${businessId}`];
-  if (filters.q !== undefined) {
-    const pattern = `%${filters.q.toLowerCase().replaceAll(/[\\%_]/g, '\\$&')}%`;
-    where.push(sql`(lower(s.name) like ${pattern} or s.email like ${pattern} or s.phone like ${pattern})`);
-  }
+  if (filters.q !== undefined) where.push(matches(filters.q));
   if (filters.role) where.push(sql`s.role = ${filters.role}`);
   if (filters.active !== undefined) where.push(sql`s.active = ${filters.active}`);
   if (filters.locationId !== undefined) {
@@ -44,6 +41,16 @@ export async function listStaffs(
     select ${columns}, lower(s.name) as sort_name from staffs s
     where ${sql.join(where, sql` and `)} order by lower(s.name), s.staff_id limit ${limit + 1}`.execute(db);
   return rows;
+}
+
+/** Part of the name, whatever the case and accents; of the mail address; of the phone, whatever stands between its digits. */
+function matches(q: string): RawBuilder<unknown> {
+  const part = (text: string) => `%${text.replaceAll(/[\\%_]/g, '\\$&')}%`;
+  const plain = q.normalize('NFKD').replaceAll(/[\u0300-\u036f]/g, '');
+  const digits = /^[0-9 ().+-]+$/.test(q) ? q.replaceAll(/[^0-9]/g, '') : '';
+  return sql`(
+    lower(regexp_replace(normalize(s.name, NFKD), '[\u0300-\u036f]', '', 'g')) like ${part(plain.toLowerCase())}
+    or s.email like ${part(q.toLowerCase())} or (${digits} <> '' and s.phone like ${part(digits)}))`;
 }
 
 export interface StaffProfile extends StaffRow {

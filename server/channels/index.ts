@@ -34,3 +34,4 @@ export { baseSubject, type ThreadMail, threadOf } from './email/thread.ts';
 export { canonicalReasons, explain, explainFailure, type Reason, retryDelayMs } from './reasons.ts';
 export { answeredByCarrier, type Keyword, readKeyword } from './sms/keywords.ts';
 export { countSegments } from './sms/segments.ts';
+export { laterWord, learn, nothingKnown, outcomeOf, presentCall, statusOfCall } from './voice/call.ts';

@@ -169,6 +169,25 @@ export const reasonRows = [
     retry: untilItPasses,
   },
   {
+    reason: 'busy',
+    retryable: false,
+    final: false,
+    advice: 'The line was busy. Call again later, or write to the client.',
+  },
+  {
+    reason: 'unanswered',
+    retryable: false,
+    final: false,
+    advice: 'Nobody picked up. Call again later, or write to the client.',
+  },
+  {
+    reason: 'call_failed',
+    retryable: false,
+    final: false,
+    advice:
+      "The call could not be put through. Check the number, and that the provider's account may call its country.",
+  },
+  {
     reason: 'erased',
     retryable: false,
     final: true,

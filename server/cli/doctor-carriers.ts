@@ -1,10 +1,6 @@
-import { accountOf, askCarriers } from '../businesses/index.ts';
-import { allCarriers } from '../carriers.ts';
+import { accountOf } from '../businesses/index.ts';
 import type { Config } from '../config.ts';
-import { systemClock } from '../core/clock.ts';
-import type { Database, Db } from '../core/db/index.ts';
-import { createLog } from '../core/log.ts';
-import { createJobQueue } from '../core/queue/index.ts';
+import type { Db } from '../core/db/index.ts';
 import type { Secrets } from '../core/secrets.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
@@ -96,46 +92,6 @@ function checkPublicUrl({ publicUrl }: Config): Finding[] {
       'Set OMEGA_PUBLIC_URL to the https address that leads here from outside.',
     ),
   ];
-}
-
-/** Asks the carriers of one business about its accounts and senders: as its onboarding does, sending nothing. */
-export async function checkBusiness(
-  database: Database,
-  secrets: Secrets,
-  config: Config,
-  businessId: number,
-): Promise<Finding[]> {
-  const { db } = database;
-  const business = await db
-    .selectFrom('businesses')
-    .select('name')
-    .where('business_id', '=', businessId)
-    .executeTakeFirst();
-  if (!business)
-    return [fail('business', `there is no business ${businessId}`, 'Onboard it: POST /business/onboard.')];
-  const apiUrl = config.publicUrl + config.basePath;
-  const log = createLog({ level: 'silent', pretty: false });
-  // Never started: nothing is enqueued by a check.
-  const queue = createJobQueue(database, { queues: [], log, clock: systemClock, supervise: false });
-  const carriers = allCarriers({
-    db,
-    clock: systemClock,
-    secrets,
-    apiUrl,
-    simulator: config.simulator ? { queue } : null,
-  });
-  const { senders, problems } = await askCarriers('check', businessId, { db, secrets, carriers, apiUrl });
-  if (senders === 0)
-    return [warn('business', `${business.name} has no senders`, 'Post the onboarding again with senders.')];
-  if (problems.length === 0)
-    return [ok('business', `${business.name}: its carriers take all ${senders} senders`)];
-  return problems.map(({ about, error, remedy, hint }) =>
-    (hint ? warn : fail)(
-      'business',
-      `${business.name}: ${about === null ? error : `${about}: ${error}`}`,
-      remedy,
-    ),
-  );
 }
 
 /** Accounts that their carrier refuses: nothing is sent with them. */

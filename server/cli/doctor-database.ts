@@ -3,7 +3,8 @@ import type { Config } from '../config.ts';
 import { type Database, DataDirInUse, type Db, openDatabase } from '../core/db/index.ts';
 import { createSecrets } from '../core/secrets.ts';
 import { secretFits, WrongSecret } from '../secret-fits.ts';
-import { checkBusiness, checkCarriers } from './doctor-carriers.ts';
+import { checkBusiness } from './doctor-business.ts';
+import { checkCarriers } from './doctor-carriers.ts';
 import { checkQueues } from './doctor-queues.ts';
 import { explain } from './explain.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
@@ -11,7 +12,7 @@ import { embeddedExists, oldestPostgres, postgresMajor, schemaState } from './op
 import { keptSecret } from './secret.ts';
 
 /** The database and what is in it, as far as it can be reached. */
-export async function checkDatabase(config: Config, businessId: number | null): Promise<Finding[]> {
+export async function checkDatabase(config: Config, businessId?: number): Promise<Finding[]> {
   if (config.database.kind === 'memory') return [ok('database', 'in memory: nothing is kept')];
   if (config.dataDir !== null && !embeddedExists(config.dataDir)) return [];
   let database: Database;
@@ -42,7 +43,7 @@ function unreachable(error: unknown, config: Config): Finding {
   return fail('database', text);
 }
 
-async function look(database: Database, config: Config, businessId: number | null): Promise<Finding[]> {
+async function look(database: Database, config: Config, businessId: number | undefined): Promise<Finding[]> {
   const { db, kind } = database;
   const findings = [await checkVersion(db, kind, config)];
   const { applied, newest } = await schemaState(db);
@@ -70,7 +71,8 @@ async function look(database: Database, config: Config, businessId: number | nul
     const secrets = createSecrets(secret);
     if (!(await secretFits(db, secrets))) findings.push(fail('secret', new WrongSecret().message));
     findings.push(...(await checkCarriers(db, secrets, config)));
-    if (businessId !== null) findings.push(...(await checkBusiness(database, secrets, config, businessId)));
+    if (businessId !== undefined)
+      findings.push(...(await checkBusiness(database, secrets, config, businessId)));
   }
   findings.push(await checkKeys(db, config), ...(await checkQueues(database)));
   return findings;

@@ -1,6 +1,7 @@
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { type Config, ConfigError, readConfig } from '../config.ts';
 import type { Finding } from './finding.ts';
+import { readBusinessId } from './read-business-id.ts';
 import { aligned, paintFor } from './terminal.ts';
 
 /** `omega doctor`: what is wrong, and what to do about it. */
@@ -12,8 +13,8 @@ export function doctorCommand(): Command {
     )
     .option(
       '--business <id>',
-      'ask the carriers of this business about its accounts and senders',
-      businessIdOf,
+      "ask this business's carriers too: credentials, numbers, domains, webhooks",
+      readBusinessId,
     )
     .addHelpText(
       'after',
@@ -23,20 +24,14 @@ Examples:
   omega doctor --business 1001
   DATABASE_URL=postgres://omega:secret@localhost/omega OMEGA_SECRET=… omega doctor`,
     )
-    .action(async ({ business = null }: { business?: number | null }) => {
+    .action(async ({ business }: { business?: number }) => {
       const findings = await examine(business);
       print(findings);
       process.exitCode = findings.some(({ level }) => level === 'fail') ? 1 : 0;
     });
 }
 
-function businessIdOf(text: string): number {
-  const id = Number(text);
-  if (!Number.isSafeInteger(id) || id < 1) throw new InvalidArgumentError('It is a positive whole number.');
-  return id;
-}
-
-async function examine(businessId: number | null): Promise<Finding[]> {
+async function examine(businessId: number | undefined): Promise<Finding[]> {
   const { checkNode, checkConfig, checkDataDir, checkSecret, checkPort } = await import(
     './doctor-machine.ts'
   );

@@ -3,6 +3,7 @@ import type { Scope } from '../../contract/index.ts';
 import { ConfigError, readConfig } from '../config.ts';
 import type { Db } from '../core/db/index.ts';
 import { withDatabase } from './open-database.ts';
+import { readBusinessId } from './read-business-id.ts';
 import { aligned } from './terminal.ts';
 
 const scopes: readonly Scope[] = ['read', 'send', 'manage'];
@@ -138,12 +139,6 @@ function stateOf(row: { revoked_at: Date | null; expires_at: Date | null }, now:
 
 const dayOf = (at: Date) => at.toISOString().slice(0, 10);
 const minuteOf = (at: Date) => `${at.toISOString().slice(0, 16).replace('T', ' ')}Z`;
-
-function readBusinessId(text: string): number {
-  const id = Number(text);
-  if (/^[1-9]\d*$/.test(text) && Number.isSafeInteger(id)) return id;
-  throw new InvalidArgumentError('A business id is a whole number from 1 up.');
-}
 
 function readName(text: string): string {
   const name = text.trim();

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { link, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Config, ConfigError, shortestSecret } from '../config.ts';
+import { makeFolder } from '../core/make-folder.ts';
 
 /** Where the secret of an embedded database is kept, beside its data. */
 export const secretFile = (dataDir: string) => join(dataDir, 'secret');
@@ -33,7 +34,7 @@ export async function keptSecret(dataDir: string): Promise<string | null> {
 
 async function makeSecret(dataDir: string): Promise<string> {
   // Clients' words will be in here: nobody else on the machine needs to read them.
-  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  await makeFolder(dataDir, 0o700);
   const unfinished = join(dataDir, `secret.${process.pid}`);
   await writeFile(unfinished, `${newSecret()}\n`, { mode: 0o600 });
   try {

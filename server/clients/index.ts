@@ -9,6 +9,7 @@ export {
   writeConsents,
 } from './consent.ts';
 export { consentRoutes } from './consent-routes.ts';
+export { type FoundClients, findClients } from './list.ts';
 export { clientProfile } from './profile.ts';
 export {
   erasedClient,

@@ -1,14 +1,15 @@
 import { sql } from 'kysely';
 import type { Static } from 'typebox';
 import type { Contract } from '../../contract/index.ts';
-import type { AddressKind, Db, MessageStatus, Tx } from '../core/db/index.ts';
+import { outcomeOf } from '../channels/index.ts';
+import type { AddressKind, CallFacts, Db, MessageStatus, Tx } from '../core/db/index.ts';
 import type { Secrets } from '../core/secrets.ts';
 import { type ClientRecord, clientFor } from './access.ts';
 import { type ConsentVerdict, consentVerdicts } from './consent.ts';
 
 export type ClientProfile = Static<Contract['getClient']['output'][200]>;
 
-/** Counting stops there: a profile's cost must not grow with its history. */
+/** Messages (notes among them) that are looked at for the counts: a profile's cost must not grow with its history. */
 const countLimit = 10_000;
 
 /** The channels on which each kind of address can be written to. */
@@ -107,10 +108,11 @@ async function conversationOf(db: Db | Tx, client: ClientRecord): Promise<Client
     channel: string;
     direction: 'inbound' | 'outbound' | 'internal';
     message_status: MessageStatus;
+    call: CallFacts | null;
     at: Date;
   }>`
     select c.conversation_id, c.status, c.assignee_staff_id, c.unread_count, c.waiting_since,
-      m.message_id, left(m.content, 140) as preview, m.channel, m.direction, m.status as message_status, m.occurred_at as at
+      m.message_id, left(m.content, 140) as preview, m.channel, m.direction, m.status as message_status, m.call, m.occurred_at as at
     from conversations c
     left join messages m on m.business_id = c.business_id and m.message_id = c.last_message_id
     where c.business_id = ${client.business_id} and c.client_id = ${client.client_id}
@@ -132,30 +134,40 @@ async function conversationOf(db: Db | Tx, client: ClientRecord): Promise<Client
             channel: row.channel,
             direction: row.direction,
             status: row.message_status,
+            ...(row.call && { call_outcome: outcomeOf(row.direction, row.call) }),
             at: row.at.toISOString(),
           },
   };
 }
 
 async function countsOf(db: Db | Tx, client: ClientRecord): Promise<ClientProfile['counts']> {
-  const messages = (direction: string) => sql`(
-    select count(*)::int from (
-      select 1 from conversations c join messages m on m.business_id = c.business_id and m.conversation_id = c.conversation_id
-      where c.business_id = ${client.business_id} and c.client_id = ${client.client_id} and m.direction = ${direction}
-      limit ${countLimit + 1}
-    ) counted)`;
-  const { rows } = await sql<{ messages_in: number; messages_out: number; conversations: number }>`
-    select ${messages('inbound')} as messages_in, ${messages('outbound')} as messages_out, (
+  const { rows } = await sql<{
+    messages_in: number;
+    messages_out: number;
+    messages: number;
+    conversations: number;
+  }>`
+    select counted.*, (
       select count(*)::int from (
         select 1 from conversations where business_id = ${client.business_id} and client_id = ${client.client_id}
         limit ${countLimit + 1}
-      ) counted) as conversations`.execute(db);
-  const counted = rows[0]!;
+      ) theirs) as conversations
+    from (
+      select count(*) filter (where direction = 'inbound')::int as messages_in,
+        count(*) filter (where direction = 'outbound')::int as messages_out, count(*)::int as messages
+      from (
+        select m.direction from conversations c
+        join messages m on m.business_id = c.business_id and m.conversation_id = c.conversation_id
+        where c.business_id = ${client.business_id} and c.client_id = ${client.client_id}
+        limit ${countLimit + 1}
+      ) looked_at
+    ) counted`.execute(db);
+  const { messages, ...counted } = rows[0]!;
   return {
     messages_in: Math.min(counted.messages_in, countLimit),
     messages_out: Math.min(counted.messages_out, countLimit),
     conversations: Math.min(counted.conversations, countLimit),
-    capped: Object.values(counted).some((count) => count > countLimit),
+    capped: messages > countLimit || counted.conversations > countLimit,
   };
 }
 

@@ -1,13 +1,11 @@
 import { businessFor } from '../businesses/index.ts';
-import { readPhone } from '../core/addresses.ts';
 import { recordEvents } from '../core/events/index.ts';
 import { answer, type Binding, pageOf, read, write } from '../core/http/index.ts';
 import { optedOutChannels } from './consent.ts';
 import { readClientFields } from './fields.ts';
 import { type ImportParts, importRoutes } from './import/routes.ts';
-import { type ClientFilters, type ClientListRow, listClients, placeOf } from './list.ts';
+import { type ClientFilters, type ClientListRow, findClients, listClients, placeOf } from './list.ts';
 import { clientProfile } from './profile.ts';
-import { queryOf } from './search-words.ts';
 import { upsertClients } from './upsert.ts';
 
 export function clientRoutes(parts: ImportParts): Binding[] {
@@ -26,13 +24,7 @@ export function clientRoutes(parts: ImportParts): Binding[] {
       };
       const about = ['listClients', businessId, sort, q ?? null, filters];
       const place = cursor === undefined ? null : cursors.decode(about, cursor);
-      if (q !== undefined) {
-        const phone = readPhone(q, business.country);
-        const words = queryOf(businessId, q, phone.ok ? phone.e164 : null);
-        // Nothing but punctuation: nobody is found by it.
-        if (words === null) return answer(200, { data: [], next_cursor: null, has_more: false });
-        filters.words = words;
-      }
+      if (q !== undefined) filters.found = await findClients(db, businessId, q, business.country);
       const after = place && { at: String(place[0]), clientId: Number(place[1]) };
       const rows = await listClients(db, businessId, filters, sort, limit, after);
       const page = pageOf(

@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
+import { readPhoneBeginning } from '../core/addresses.ts';
 import type { AddressKind } from '../core/db/index.ts';
 
 /**
@@ -38,8 +39,12 @@ export function wordsOf(text: string): string[] {
   const words = new Set(folded.split(/[^\p{L}\p{N}]+/u));
   for (const chunk of folded.split(/\s+/)) words.add(chunk.replaceAll(/[^\p{L}\p{N}]+/gu, ''));
   words.delete('');
-  return [...words].slice(0, mostWords).map((word) => word.slice(0, longestWord).toWellFormed());
+  // A name may be a smiley: where there is neither letter nor digit, what there is counts.
+  return (words.size > 0 ? [...words] : chunksOf(folded)).slice(0, mostWords).map(cut);
 }
+
+const chunksOf = (folded: string) => folded.split(/\s+/).filter(Boolean);
+const cut = (word: string) => word.slice(0, longestWord).toWellFormed();
 
 /** What the list is sorted by: names alike but for case and accents stand together, and no name last. */
 export function sortNameOf(name: string | null): string {
@@ -55,8 +60,9 @@ export function lexemesOf(
   const words = new Set(client.name === null ? [] : wordsOf(client.name));
   for (const { kind, address } of client.addresses) {
     words.add(address.toLowerCase().slice(0, 320));
-    // Without the plus sign a number is found by what people type.
-    if (kind === 'phone') words.add(address.slice(1));
+    // Without the plus sign a number is found by what people type: from its start, or the digits at its
+    // end that a front desk asks for, the last seven or four.
+    if (kind === 'phone') for (const from of [1, -7, -4]) words.add(address.slice(from));
   }
   words.delete('');
   return [...words].map((word) => `${businessId}/${word}`);
@@ -68,27 +74,31 @@ export function wordsSql(lexemes: string[]): RawBuilder<string> {
 }
 
 /**
- * What was typed, as a `tsquery`: all its words as prefixes; a phone (`phone`: as the business's
- * country reads it) or a mail address as a prefix of the address.
+ * What was typed, as a `tsquery`: all its words as prefixes; a phone (with its country code, or as the
+ * business's `country` writes it) or a mail address as a prefix of the address.
  *
  * @returns null where nothing can be searched for
  */
-export function queryOf(businessId: number, typed: string, phone: string | null): string | null {
+export function queryOf(businessId: number, typed: string, country: string): string | null {
   const text = typed.trim();
   const prefix = (word: string) => {
     const lexeme = `${businessId}/${word}`.replaceAll('\\', '\\\\').replaceAll("'", "''");
     return `'${lexeme}':*`;
   };
-  if (text.includes('@')) return prefix(text.toLowerCase());
   if (/^[+(]?[0-9][0-9 ().+-]*$/.test(text)) {
     const digits = text.replaceAll(/[^0-9]/g, '');
-    const forms = new Set([digits, ...(phone === null ? [] : [phone])]);
+    const inCountry = readPhoneBeginning(text, country);
+    const forms = new Set([digits, ...(inCountry === null ? [] : [inCountry])]);
     return [...forms].map(prefix).join(' | ');
   }
-  const words = new Set(
-    fold(text)
-      .split(/[^\p{L}\p{N}]+/u)
-      .filter(Boolean),
-  );
-  return words.size === 0 ? null : [...words].slice(0, mostWords).map(prefix).join(' & ');
+  const folded = fold(text);
+  const words = [...new Set(folded.split(/[^\p{L}\p{N}]+/u).filter(Boolean))];
+  const all = (words.length > 0 ? words : chunksOf(folded))
+    .slice(0, mostWords)
+    .map(cut)
+    .map(prefix)
+    .join(' & ');
+  // A mail address; a name can have an @ too.
+  const forms = text.includes('@') ? [prefix(text.toLowerCase()), all && `(${all})`] : [all];
+  return forms.filter(Boolean).join(' | ') || null;
 }

@@ -13,3 +13,4 @@ export { conversationRow, conversationsOfClient } from './queries.ts';
 export { wakeConversationQueue } from './queues.ts';
 export { conversationRoutes } from './routes.ts';
 export { type NewMessageFacts, noteMessage, reopen } from './rules.ts';
+export { waitAnew } from './waiting.ts';

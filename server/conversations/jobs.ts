@@ -1,10 +1,18 @@
 import type { Clock } from '../core/clock.ts';
 import { type Db, inTransaction } from '../core/db/index.ts';
-import type { JobHandler } from '../core/queue/index.ts';
+import type { JobHandler, JobQueue } from '../core/queue/index.ts';
 import { wakeConversationQueue } from './queues.ts';
 import { wakeConversations } from './set-status.ts';
 
-export function conversationJobs({ db, clock }: { db: Db; clock: Clock }): JobHandler<never>[] {
+export function conversationJobs({
+  db,
+  clock,
+  queue,
+}: {
+  db: Db;
+  clock: Clock;
+  queue: JobQueue;
+}): JobHandler<never>[] {
   const wake: JobHandler<{ business_id: number; conversation_id: string }> = {
     queue: wakeConversationQueue,
     batchSize: 50,
@@ -14,7 +22,7 @@ export function conversationJobs({ db, clock }: { db: Db; clock: Clock }): JobHa
         businessId: data.business_id,
         conversationId: data.conversation_id,
       }));
-      await inTransaction(db, (tx) => wakeConversations(tx, new Date(clock.now()), ids));
+      await inTransaction(db, (tx) => wakeConversations(tx, new Date(clock.now()), queue, ids));
       return new Map();
     },
   };

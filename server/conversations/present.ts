@@ -1,4 +1,5 @@
 import type { Conversation } from '../../contract/index.ts';
+import { outcomeOf } from '../channels/index.ts';
 import type { ConversationRow } from './queries.ts';
 
 /** A row as the API shows it: the same for answers, webhooks and streams. */
@@ -25,6 +26,7 @@ export function presentConversation(row: ConversationRow): Conversation {
           channel: row.last_channel!,
           direction: row.last_direction!,
           status: row.last_status!,
+          ...(row.last_call && { call_outcome: outcomeOf(row.last_direction!, row.last_call) }),
           at: row.last_at!.toISOString(),
         }
       : null,

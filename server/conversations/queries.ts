@@ -1,8 +1,9 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Conversation } from '../../contract/index.ts';
-import type { Db, MessageStatus, Tx } from '../core/db/index.ts';
+import type { FoundClients } from '../clients/index.ts';
+import type { CallFacts, Db, MessageStatus, Tx } from '../core/db/index.ts';
 
-/** Filters of the list, already understood: `me` is a staff id, the client an address or a name. */
+/** Filters of the list, already understood: `me` is a staff id, the client's words are those who were found. */
 export interface ConversationFilters {
   status?: 'open' | 'pending' | 'snoozed' | 'closed';
   assignee?: number | 'unassigned';
@@ -10,9 +11,7 @@ export interface ConversationFilters {
   locationId?: number;
   unread?: boolean;
   waiting?: boolean;
-  client?: string;
-  /** `client` read as a phone, where it can be one. */
-  clientPhone?: string;
+  clients?: FoundClients;
   since?: Date;
 }
 
@@ -45,6 +44,7 @@ export interface ConversationRow {
   last_direction: 'inbound' | 'outbound' | 'internal' | null;
   last_status: MessageStatus | null;
   last_at: Date | null;
+  last_call: CallFacts | null;
 }
 
 /** The page is cut first (`page` holds conversations alone); clients, staff and messages join its rows only. */
@@ -67,7 +67,7 @@ function presentable(page: RawBuilder<unknown>, order: RawBuilder<unknown>) {
           order by p.client_id <> c.client_id, p.last_seen_at desc nulls last, p.client_id limit 20
         ) w) end as candidates,
       m.message_id as last_message_id, left(coalesce(m.reply_text, m.content), 140) as last_preview, m.channel as last_channel,
-      m.direction as last_direction, m.status as last_status, m.occurred_at as last_at
+      m.direction as last_direction, m.status as last_status, m.occurred_at as last_at, m.call as last_call
     from c
     join clients cl on cl.business_id = c.business_id and cl.client_id = c.client_id
     left join messages m on m.business_id = c.business_id and m.message_id = c.last_message_id
@@ -121,8 +121,7 @@ export async function listConversations(
   if (filters.waiting !== undefined)
     where.push(filters.waiting ? sql`waiting_since is not null` : sql`waiting_since is null`);
   if (filters.since) where.push(sql`last_activity_at >= ${filters.since}`);
-  if (filters.client !== undefined)
-    where.push(clientMatches(businessId, filters.client, filters.clientPhone));
+  if (filters.clients) where.push(ofClients(businessId, filters.clients));
 
   let order = sql`order by last_activity_at desc, conversation_id desc`;
   if (sort === 'newest') {
@@ -147,13 +146,9 @@ export async function listConversations(
   return rows;
 }
 
-/** The clients meant by a search word: part of a name, or of an address. */
-function clientMatches(businessId: number, word: string, phone: string | undefined) {
-  const pattern = `%${word.toLowerCase().replaceAll(/[\\%_]/g, '\\$&')}%`;
-  return sql`client_id in (
-    select client_id from clients where business_id = ${businessId} and lower(name) like ${pattern}
-    union
-    select client_id from client_addresses where business_id = ${businessId}
-      and (address = ${phone ?? word} or address like ${pattern})
-  )`;
+/** Of few clients their conversations; of many, the newest conversations soon meet them. */
+function ofClients(businessId: number, found: FoundClients) {
+  if ('ids' in found) return sql`client_id = any(${found.ids}::bigint[])`;
+  return sql`exists (select 1 from clients f where f.business_id = ${businessId} and f.client_id = conversations.client_id
+    and f.search_words @@ ${found.words}::tsquery)`;
 }

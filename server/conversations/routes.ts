@@ -1,4 +1,5 @@
 import { businessFor, locationMustExist } from '../businesses/index.ts';
+import { findClients } from '../clients/index.ts';
 import { readEmail, readPhone } from '../core/addresses.ts';
 import { recordEvents } from '../core/events/index.ts';
 import { Fault, invalidFields } from '../core/fault.ts';
@@ -52,15 +53,12 @@ export function conversationRoutes({ cursors, queue }: { cursors: Cursors; queue
         locationId: named.location_id,
         unread: named.unread,
         waiting: named.waiting,
-        client: named.client,
         since: named.since === undefined ? undefined : new Date(named.since),
       };
-      if (named.client !== undefined) {
-        const phone = readPhone(named.client, business.country);
-        if (phone.ok) filters.clientPhone = phone.e164;
-      }
-      const about = ['listConversations', businessId, sort, filters];
+      const about = ['listConversations', businessId, sort, named.client ?? null, filters];
       const place = cursor === undefined ? null : cursors.decode(about, cursor);
+      if (named.client !== undefined)
+        filters.clients = await findClients(db, businessId, named.client, business.country);
       const after = place && { at: String(place[0]), conversationId: String(place[1]) };
       const rows = await listConversations(db, businessId, filters, sort, limit, after);
       const page = pageOf(

@@ -26,13 +26,15 @@ export interface NewMessageFacts {
   unread: boolean;
   /** A machine wrote it: staff see it as unread, but nobody waits. */
   autoReply?: boolean;
+  /** It is never sent, or did not arrive: it answers nobody. */
+  failed?: boolean;
 }
 
-/** What a new message changes in its conversation's row. */
-export function noteMessage(conversation: LockedConversation, message: NewMessageFacts): void {
+/** What a new message changes in its conversation's row. @returns since when the client waited whom it answers */
+export function noteMessage(conversation: LockedConversation, message: NewMessageFacts): Date | null {
   if (message.occurredAt > conversation.last_activity_at) conversation.last_activity_at = message.occurredAt;
   // A note is for staff: it is never the last message, answers nobody, and is no channel of the client's.
-  if (message.direction === 'internal') return;
+  if (message.direction === 'internal') return null;
   if (!conversation.last_message_at || message.occurredAt >= conversation.last_message_at) {
     conversation.last_message_id = message.messageId;
     conversation.last_message_at = message.occurredAt;
@@ -45,12 +47,11 @@ export function noteMessage(conversation: LockedConversation, message: NewMessag
     if (waits && (!conversation.waiting_since || message.occurredAt < conversation.waiting_since)) {
       conversation.waiting_since = message.occurredAt;
     }
-    return;
+    return null;
   }
   // A person's answer ends the waiting; a reminder that goes out by itself answers nobody.
-  const answers =
-    message.senderType === 'staff' &&
-    conversation.waiting_since &&
-    message.occurredAt >= conversation.waiting_since;
-  if (answers) conversation.waiting_since = null;
+  const since = conversation.waiting_since;
+  if (message.senderType !== 'staff' || message.failed || !since || message.occurredAt < since) return null;
+  conversation.waiting_since = null;
+  return since;
 }

@@ -99,16 +99,31 @@ async function noOtherOpen(tx: Tx, want: StatusChange): Promise<void> {
   }
 }
 
+/** Clocks of machines differ: a job that comes by so much before its time is early, and not of an older snooze. */
+const earlyMs = 3_600_000;
+
 /** Opens the conversations whose snooze is over. One snoozed again meanwhile has another job, for then. */
 export async function wakeConversations(
   tx: Tx,
   now: Date,
+  queue: JobQueue,
   ids: { businessId: number; conversationId: string }[],
 ): Promise<void> {
-  const soon = now.getTime() + 2_000;
-  const due = [...(await lockConversations(tx, ids)).values()].filter(
-    (row) => row.status === 'snoozed' && row.snoozed_until !== null && row.snoozed_until.getTime() <= soon,
+  const snoozed = [...(await lockConversations(tx, ids)).values()].flatMap((row) =>
+    row.status === 'snoozed' && row.snoozed_until !== null
+      ? [{ row, inMs: row.snoozed_until.getTime() - now.getTime() }]
+      : [],
   );
+  const early = snoozed.filter(({ inMs }) => inMs > 2_000 && inMs <= earlyMs);
+  await queue.insert(
+    tx,
+    wakeConversationQueue,
+    early.map(({ row, inMs }) => ({
+      data: { business_id: row.business_id, conversation_id: row.conversation_id },
+      delayS: Math.ceil(inMs / 1000),
+    })),
+  );
+  const due = snoozed.flatMap(({ row, inMs }) => (inMs <= 2_000 ? [row] : []));
   for (const row of due) {
     row.status = 'open';
     row.snoozed_until = null;

@@ -1,5 +1,6 @@
 import { domainToASCII } from 'node:url';
 import {
+  AsYouType,
   type CountryCode,
   isSupportedCountry,
   type PhoneNumber,
@@ -37,6 +38,18 @@ export function readPhone(input: unknown, country: string): ReadPhone {
   if (!phone) return notAPhone;
   if (phone.ext) return refuse('must be a phone number without an extension');
   return { ok: true, e164: phone.number };
+}
+
+/**
+ * How the E.164 form begins of a number whose beginning is given as people type it: `(202) 555-01` in the
+ * US is `+120255501`. Null where that cannot be told.
+ */
+export function readPhoneBeginning(input: string, country: string): string | null {
+  if (input.length > maxPhoneChars) return null;
+  const inCountry = country.toUpperCase();
+  const typed = new AsYouType(isSupportedCountry(inCountry) ? inCountry : undefined);
+  typed.input(input);
+  return typed.getNumber()?.number ?? null;
 }
 
 /**

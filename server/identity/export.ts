@@ -15,9 +15,15 @@ export async function consentsOfClient(db: Db, businessId: number, clientId: num
     evidence: Record<string, unknown>;
     created_at: Date;
   }>`
-    select consent_id, channel, address, category, state, source, evidence, created_at from consents
-    where business_id = ${businessId} and client_id = ${clientId}
-    order by created_at, consent_id limit 10000`.execute(db);
+    select c.consent_id, c.channel, c.address, c.category, c.state, c.source, c.evidence, c.created_at from consents c
+    where c.business_id = ${businessId} and c.consent_id in (
+      select consent_id from consents where business_id = ${businessId} and client_id = ${clientId}
+      union
+      select e.consent_id from client_addresses l
+      cross join unnest(case l.kind when 'phone' then array['sms', 'whatsapp', 'voice'] when 'email' then array['email'] else '{}' end) as of(channel)
+      join consents e on e.business_id = l.business_id and e.channel = of.channel and e.address = l.address
+      where l.business_id = ${businessId} and l.client_id = ${clientId})
+    order by c.created_at, c.consent_id limit 10000`.execute(db);
   return rows.map(({ created_at, address, ...row }) => ({
     ...row,
     address: isConsentHash(address) ? null : address,

@@ -31,6 +31,20 @@ const harmless = [
   'request_id',
 ];
 
+/** The operations whose answers tell of nobody, as the index `requests_that_show` has them. */
+export const showNobody = [
+  'queueSms',
+  'recordSms',
+  'updateSmsStatus',
+  'queueEmail',
+  'recordEmail',
+  'updateEmailStatus',
+  'recordMessages',
+  'addNote',
+  'markMessagesRead',
+  'simulateInbound',
+];
+
 const onlyHarmless = (column: string) => sql`(
   select coalesce(jsonb_object_agg(key, value), '{}') from jsonb_each(${sql.ref(column)}) where key = any(${harmless}::text[]))`;
 
@@ -63,6 +77,7 @@ export async function eraseTraces(
       select provider_message_id from attempts
       where business_id = ${businessId} and message_id in ${theirs} and provider_message_id is not null)`,
   );
+  await eraseCarrierEvents(tx, now, businessId, sql`message_id in ${theirs}`);
   // What was never applied belongs to no message, and is found by who sent it; there is little of it.
   await eraseCarrierEvents(
     tx,
@@ -76,19 +91,24 @@ export async function eraseTraces(
   await sql`
     update simulator_messages set content = '[erased]', to_address = '[erased]', mail = null
     where business_id = ${businessId} and message_id in ${theirs}`.execute(tx);
+  // Those who were merged into them are the same person, under the ids that they had.
+  const { rows } = await sql<{ client_id: string }>`
+    select client_id::text from clients
+    where business_id = ${businessId} and (client_id = ${clientId} or merged_into = ${clientId})`.execute(tx);
+  const ids = rows.map((row) => row.client_id);
   await sql`
     update events set changed = null, data = ${onlyHarmless('data')}
-    where business_id = ${businessId} and data ->> 'client_id' = ${String(clientId)}
+    where business_id = ${businessId} and data ->> 'client_id' = any(${ids}::text[])
       and type in ('client.created', 'client.updated', 'client.merged', 'consent.granted', 'consent.revoked', 'message.failed', 'message.undelivered', 'appointment.possible_cancellation')`.execute(
     tx,
   );
   // Answers that show a client. Repeating their requests is answered anew: 409.
   await sql`
-    delete from requests where business_id = ${businessId} and (
-      answer @> ${JSON.stringify({ client: { client_id: clientId } })}::jsonb
-      or (answer @> ${JSON.stringify({ client_id: clientId })}::jsonb and jsonb_exists_any(answer, array['address', 'addresses', 'name'])))`.execute(
-    tx,
-  );
+    delete from requests where business_id = ${businessId} and operation not in (${sql.join(showNobody.map((id) => sql.lit(id)))})
+      and ((coalesce(answer #>> '{client,client_id}', answer ->> 'client_id') = any(${ids}::text[])
+          and jsonb_exists_any(answer, array['client', 'address', 'addresses', 'name']))
+        or exists (select 1 from jsonb_array_elements(case when jsonb_typeof(answer -> 'candidates') = 'array' then answer -> 'candidates' else '[]' end) c
+          where c ->> 'client_id' = any(${ids}::text[])))`.execute(tx);
 }
 
 /**

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { type FoundAccount, findProviderAccounts, type Provider } from '../businesses/index.ts';
+import { accountNames, type FoundAccount, findProviderAccounts, type Provider } from '../businesses/index.ts';
 import type { Db } from '../core/db/index.ts';
 import type { RawWebhook } from '../core/http/index.ts';
 import type { Secrets } from '../core/secrets.ts';
@@ -21,7 +21,8 @@ const mostNamed = 50;
 
 /**
  * The businesses whose own credentials prove a webhook. Those that it names are tried first; where none of them
- * fits, any that has an account there. Tenants of one account share its credentials, and are tried once.
+ * fits, any that has an account there. With one come all that share its account: what a provider posts for the one
+ * it may as well post for the others.
  *
  * @param named by the URL, by metadata; anybody may name any
  * @param proves whether these credentials prove it; must compare in constant time
@@ -35,26 +36,24 @@ export async function believe<P extends Provider>(
   const businessIds = [...new Set(named)].slice(0, mostNamed);
   const judged = new Map<string, boolean>();
   const fitting = (accounts: FoundAccount<P>[]) =>
-    accounts
-      .filter(({ credentials }) => {
-        const key = JSON.stringify(credentials);
-        const known = judged.get(key);
-        if (known !== undefined) return known;
-        const fits = proves(credentials);
-        judged.set(key, fits);
-        return fits;
-      })
-      .map(({ businessId }) => businessId);
-  const first = fitting(await findProviderAccounts(db, secrets, provider, { businessIds }));
-  if (first.length > 0) return { kind: 'believed', businessIds: first };
-  const accounts = await findProviderAccounts(db, secrets, provider, 'any');
-  const any = fitting(accounts);
-  if (any.length > 0) return { kind: 'believed', businessIds: any };
+    accounts.filter(({ credentials }) => {
+      const key = JSON.stringify(accountNames(provider, credentials));
+      const fits = judged.get(key) ?? proves(credentials);
+      judged.set(key, fits);
+      return fits;
+    });
+  const find = (by: Parameters<typeof findProviderAccounts>[3]) =>
+    findProviderAccounts(db, secrets, provider, by);
+  const first = fitting(await find({ businessIds }));
+  const proven = first.length > 0 ? first : fitting(await find('any'));
+  if (proven.length > 0) {
+    const names = proven.flatMap(({ credentials }) => accountNames(provider, credentials));
+    const sharing = fitting(await find({ names }));
+    const all = new Set([...proven, ...sharing].map(({ businessId }) => businessId));
+    return { kind: 'believed', businessIds: [...all] };
+  }
   const businessId = businessIds.length === 1 ? businessIds[0]! : null;
-  const reason =
-    accounts.length === 0
-      ? `No business has an account with ${provider}.`
-      : `It fits the credentials of no business's account with ${provider}.`;
+  const reason = `It fits the credentials of no business's account with ${provider}.`;
   return { kind: 'doubted', reason, businessId };
 }
 

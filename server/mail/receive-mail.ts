@@ -11,12 +11,12 @@ import type { Db } from '../core/db/index.ts';
 import { newId } from '../core/ids.ts';
 import type { Secrets } from '../core/secrets.ts';
 import type { CarrierEvents } from '../messages/index.ts';
-import { withoutTag } from './candidates.ts';
+import { businessesOfRecipients, withoutTag } from './candidates.ts';
 import type { DsnRecipient } from './dsn.ts';
 import { timeOf } from './fields.ts';
 import { readReplyAddress } from './ids.ts';
 import { isAutomatic, loopOf } from './inbound/automatic.ts';
-import { addressesOf, headerOf, mailIdOfHeaders, referencesOf } from './inbound/headers.ts';
+import { addressesOf, headerOf, mailboxesOf, mailIdOfHeaders, referencesOf } from './inbound/headers.ts';
 import type { IncomingFile, IncomingMail, MailEvent } from './provider.ts';
 
 /** What came of a mail. */
@@ -43,6 +43,7 @@ export async function receiveMail(
     provider: string;
     businessIds: readonly number[];
     receiptId: string;
+    receivedAt: Date;
     /** Applies what a delivery status notification reports. @returns how many mails of ours it is about */
     report(events: MailEvent[]): Promise<number>;
   },
@@ -57,14 +58,16 @@ export async function receiveMail(
   }
   const loop = loopOf(mail, secrets);
   if (loop !== null) return { state: 'ignored', why: loop };
-  const from = senderOf(mail);
-  if (from === null) return { state: 'ignored', why: 'It names nobody who wrote it.' };
+  const sender = senderOf(mail);
+  if (sender === null) return { state: 'ignored', why: 'It names nobody who wrote it.' };
   const targets = await targetsOf(parts, mail, businessIds);
   if (targets.length === 0)
     return { state: 'ignored', why: `It is for no sender of business ${businessIds.join(', ')}.` };
 
+  const from = sender.address;
   const own = await ownSenders(db, businessIds, [from]);
   const { files, leftOut, text, html } = contentsOf(mail);
+  const id = mail.providerMailId ?? keyOf(mail, from);
   let taken = 0;
   for (const { businessId, ownAddress, conversationId } of targets) {
     if (own.some((sender) => sender.business_id === businessId)) continue;
@@ -76,7 +79,8 @@ export async function receiveMail(
         businessId,
         raw: {},
         receiptId,
-        providerMessageId: mail.providerMailId ?? keyOf(mail, from),
+        providerMessageId: id,
+        eventKey: `inbound ${id}`,
         channel: 'email',
         from,
         to: ownAddress,
@@ -85,6 +89,7 @@ export async function receiveMail(
         html,
         autoReply: isAutomatic(mail),
         mail: {
+          fromName: sender.name,
           mailId: mailIdOfHeaders(mail.headers),
           cc: addressesOf(mail.headers, 'cc').slice(0, 50),
           replyTo: replyToOf(mail, from),
@@ -96,7 +101,7 @@ export async function receiveMail(
         },
         mediaUrls: [],
         // The sender's clock may be anything; the order of a conversation is that in which it came to us.
-        occurredAt: null,
+        occurredAt: context.receivedAt.toISOString(),
         requestId: null,
       },
       files,
@@ -107,9 +112,16 @@ export async function receiveMail(
     : { state: 'ignored', why: "It is from the business's own address." };
 }
 
-function senderOf(mail: IncomingMail): string | null {
-  const [from] = addressesOf(mail.headers, 'from', 'sender');
-  return from ?? (mail.envelopeFrom ? mail.envelopeFrom.toLowerCase() : null);
+/** Of a person's name, where one gives it: not an address in its place, nothing invisible, 200 characters. */
+function senderOf(mail: IncomingMail): { address: string; name: string | null } | null {
+  const [from] = mailboxesOf(mail.headers, 'from', 'sender');
+  if (!from) return mail.envelopeFrom ? { address: mail.envelopeFrom.toLowerCase(), name: null } : null;
+  const name = from.name
+    .replaceAll(/[\p{C}\p{Zl}\p{Zp}]+/gu, ' ')
+    .replaceAll(/\s+/g, ' ')
+    .trim();
+  const isName = name !== '' && name.length <= 200 && !name.includes('@');
+  return { address: from.address, name: isName ? name : null };
 }
 
 function replyToOf(mail: IncomingMail, from: string): string | null {
@@ -132,17 +144,20 @@ function keyOf(mail: IncomingMail, from: string): string {
 
 /**
  * The envelope says whom a mail is for; its headers do where a forwarding left only them. A mail to an address
- * that is nobody's sender (a catch-all) is for the business that the webhook belongs to, if that is one.
+ * that is nobody's at all (a catch-all) is for the business that the webhook belongs to, if that is one.
  */
 async function targetsOf(
-  { db, secrets }: { db: Db; secrets: Secrets },
+  parts: { db: Db; secrets: Secrets },
   mail: IncomingMail,
   businessIds: readonly number[],
 ): Promise<Target[]> {
+  const { db, secrets } = parts;
   const addresses = [
     ...mail.recipients.map((one) => one.toLowerCase()),
     ...addressesOf(mail.headers, 'delivered-to', 'x-original-to', 'to', 'cc'),
   ];
+  // Another business's mail, by a provider's account that this one happens to own, is not for this one to read.
+  const isNobodys = async (all: readonly string[]) => (await businessesOfRecipients(parts, all)).length === 0;
   const targets = new Map<number, Target>();
   const target = (businessId: number): Target => {
     const found = targets.get(businessId) ?? { businessId, ownAddress: '', conversationId: null };
@@ -162,7 +177,7 @@ async function targetsOf(
       if (its.ownAddress === '') its.ownAddress = address;
     }
   }
-  if (targets.size === 0 && businessIds.length === 1) target(businessIds[0]!);
+  if (targets.size === 0 && businessIds.length === 1 && (await isNobodys(addresses))) target(businessIds[0]!);
   return [...targets.values()];
 }
 

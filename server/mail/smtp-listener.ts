@@ -145,12 +145,12 @@ export function smtpSource(parts: MailParts): WebhookSource {
         : { kind: 'doubted', reason: 'None of its recipients is known here.', businessId: null };
     },
 
-    async apply({ headers, body }, context) {
+    async apply({ headers, body, receivedAt }, context) {
       const news = await readRawMail(body, {
         recipients: recipientsOf(headers),
         envelopeFrom: headers['mail-from'] ?? null,
       });
-      return applyNews(parts, 'smtp', [news], context);
+      return applyNews(parts, 'smtp', [news], { ...context, receivedAt });
     },
   };
 }

@@ -20,7 +20,10 @@ export function mailSource(parts: MailParts, webhooks: MailWebhooks): WebhookSou
     proofHeaders: webhooks.proofHeaders,
     verify: (webhook) => webhooks.verify(webhook),
     apply: async (webhook, context) =>
-      applyNews(parts, webhooks.provider, await webhooks.read(webhook, context.businessIds), context),
+      applyNews(parts, webhooks.provider, await webhooks.read(webhook, context.businessIds), {
+        ...context,
+        receivedAt: webhook.receivedAt,
+      }),
   };
 }
 
@@ -29,7 +32,7 @@ export async function applyNews(
   parts: MailParts,
   provider: string,
   news: readonly MailNews[],
-  context: AppliedContext,
+  context: AppliedContext & { receivedAt: Date },
 ): Promise<AppliedWebhook> {
   const counts = { applied: 0, unreadable: 0 };
   const notes = new Set<string>();
@@ -41,6 +44,7 @@ export async function applyNews(
         provider,
         businessIds: context.businessIds,
         receiptId: context.receiptId,
+        receivedAt: context.receivedAt,
         report: (reported) => applyEvents(parts, 'smtp', reported, context, notes),
       });
       if (outcome.state === 'applied') counts.applied += 1;

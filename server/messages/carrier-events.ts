@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { type Attachment, type Keyword, receiveMail, type SenderAuthentication } from '../channels/index.ts';
 import type { Clock } from '../core/clock.ts';
-import { type Db, inTransaction, type MessageStatus, type Tx } from '../core/db/index.ts';
+import { type CallFacts, type Db, inTransaction, type MessageStatus, type Tx } from '../core/db/index.ts';
 import { Fault } from '../core/fault.ts';
 import type { Origin } from '../core/http/index.ts';
 import { newId } from '../core/ids.ts';
@@ -11,6 +11,7 @@ import type { Secrets } from '../core/secrets.ts';
 import { storable } from '../core/storable.ts';
 import type { Written } from './draft.ts';
 import { fetchLater } from './media.ts';
+import { type CallStart, type NotedCall, noteCall } from './note-call.ts';
 import { type Fact, noteFact } from './note-fact.ts';
 import { applyReports } from './report.ts';
 import { clientAnswered } from './thread-of-mail.ts';
@@ -53,15 +54,23 @@ export type CarrierEvent = {
       subject: string | null;
       /** A mail's, as it came. */
       html?: string | null;
-      /** What else a mail brings. Its files' bytes go beside the event: they stay in the receipt. */
-      mail?: InboundMail;
       /** What the carrier took it for, where it says so; else it is read from the words. */
       keyword?: Keyword;
+      /** What else a mail brings. Its files' bytes go beside the event: they stay in the receipt. */
+      mail?: InboundMail;
       /** A machine wrote it. */
       autoReply?: boolean;
       mediaUrls: string[];
       occurredAt: string | null;
       requestId: string | null;
+    }
+  | {
+      kind: 'call';
+      providerMessageId: string;
+      start: CallStart | null;
+      told: Partial<CallFacts>;
+      providerStatus: string | null;
+      occurredAt: string | null;
     }
   /** Something beside the status. */
   | {
@@ -78,6 +87,8 @@ export type CarrierEvent = {
 
 /** A mail that somebody sent us, beside its words. */
 export interface InboundMail {
+  /** What the sender calls themselves; null where they do not. */
+  fromName: string | null;
   /** Its Message-ID without brackets. */
   mailId: string | null;
   cc: string[];
@@ -93,7 +104,7 @@ export interface InboundMail {
 }
 
 export type Applied =
-  | { state: 'applied'; written: Written | null }
+  | { state: 'applied'; written: Written | null; call?: NotedCall }
   | { state: 'parked' }
   | { state: 'refused'; fault: Fault };
 
@@ -178,31 +189,8 @@ export function createCarrierEvents(options: {
     async receive(told, files) {
       // A carrier that is answered 500 for a NUL sends it for ever, and then never again.
       const event = storable(told);
-      const carrierEventId = newId();
-      const kept = await db
-        .insertInto('carrier_events')
-        .values({
-          carrier_event_id: carrierEventId,
-          provider: event.provider,
-          kind: event.kind,
-          business_id: event.businessId,
-          provider_message_id: event.providerMessageId,
-          payload: JSON.stringify(event),
-          event_key: event.eventKey ?? null,
-          receipt_id: event.receiptId ?? null,
-          state: 'kept',
-          received_at: now(),
-        })
-        .onConflict((conflict) =>
-          conflict
-            .columns(['business_id', 'provider', 'event_key'])
-            .where('event_key', 'is not', null)
-            // Only touched, so that the one that is there comes back.
-            .doUpdateSet((eb) => ({ tries: eb.ref('carrier_events.tries') })),
-        )
-        .returning('carrier_event_id')
-        .executeTakeFirstOrThrow();
-      return apply(kept.carrier_event_id, event, files);
+      const carrierEventId = await keep(db, now(), event);
+      return apply(carrierEventId, event, files);
     },
 
     async resume() {
@@ -229,6 +217,56 @@ export function createCarrierEvents(options: {
       return rows.length;
     },
   };
+}
+
+/**
+ * Writes an event down. One that is told again is that of the first time; the receipt that it came with this time
+ * is written down too, so that erasing a client erases every copy of what was told.
+ *
+ * @returns the event to apply
+ */
+async function keep(db: Db, now: Date, event: CarrierEvent): Promise<string> {
+  const row = {
+    carrier_event_id: newId(),
+    provider: event.provider,
+    kind: event.kind,
+    business_id: event.businessId,
+    provider_message_id: event.providerMessageId,
+    message_id: 'messageId' in event ? event.messageId : null,
+    receipt_id: event.receiptId ?? null,
+    received_at: now,
+  };
+  const fresh = await db
+    .insertInto('carrier_events')
+    .values({
+      ...row,
+      payload: JSON.stringify(event),
+      event_key: event.eventKey ?? null,
+      state: 'kept',
+    })
+    .onConflict((conflict) =>
+      conflict
+        .columns(['business_id', 'provider', 'event_key'])
+        .where('event_key', 'is not', null)
+        .doNothing(),
+    )
+    .returning('carrier_event_id')
+    .executeTakeFirst();
+  if (fresh) return fresh.carrier_event_id;
+  if (event.receiptId !== undefined) {
+    await db
+      .insertInto('carrier_events')
+      .values({ ...row, payload: '{}', state: 'applied', note: 'told again', settled_at: now })
+      .execute();
+  }
+  const first = await db
+    .selectFrom('carrier_events')
+    .select('carrier_event_id')
+    .where('business_id', '=', event.businessId)
+    .where('provider', '=', event.provider)
+    .where('event_key', '=', event.eventKey!)
+    .executeTakeFirstOrThrow();
+  return first.carrier_event_id;
 }
 
 /** What is being applied right now must not be taken for left behind. */
@@ -259,6 +297,7 @@ async function applyEvent(
           direction: 'inbound',
           ...(answered !== null && { clientId: answered, fromGuest: true }),
           clientAddress: event.from,
+          clientName: event.mail?.fromName ?? undefined,
           // A reply address is nobody's sender: the answer comes to the one that is usual.
           ownAddress: event.to === '' ? undefined : event.to,
           anyOwnAddress: event.anyOwnAddress,
@@ -288,6 +327,12 @@ async function applyEvent(
     return written instanceof Fault
       ? { state: 'refused', fault: written }
       : { state: 'applied', written: written! };
+  }
+
+  if (event.kind === 'call') {
+    const call = await noteCall(tx, now, queue, secrets, event);
+    if (call instanceof Fault) return { state: 'refused', fault: call };
+    return call ? { state: 'applied', written: null, call } : { state: 'parked' };
   }
 
   const about = await findMessage(tx, event);

@@ -1,13 +1,12 @@
 import { sql } from 'kysely';
 import { consentVerdicts } from '../clients/index.ts';
 import type { MessageStatus, Tx } from '../core/db/index.ts';
-import { recordEvents } from '../core/events/index.ts';
 import type { JobQueue } from '../core/queue/index.ts';
 import type { Secrets } from '../core/secrets.ts';
-import { clientTimeZones, hasQuietHours, hoursVerdict } from './hours.ts';
+import { quietUntil } from './hours.ts';
 import { type ClaimedMessage, loadMail } from './mail-content.ts';
 import { heldByAccount, heldS } from './paused-accounts.ts';
-import { sendMessageQueue, settleAttemptQueue } from './queues.ts';
+import { sendMessageQueue } from './queues.ts';
 import { writeTimeline } from './timeline.ts';
 
 interface Row {
@@ -32,11 +31,29 @@ interface Row {
   attempt_claimed_at: Date | null;
 }
 
+export interface Claims {
+  /** To be handed over now. */
+  claimed: ClaimedMessage[];
+  /** Whose client opted out since: for {@link suppressMessages}. */
+  refused: ClaimedBesides[];
+  /** Whose worker died on them: for {@link giveUpAttempts}. */
+  lost: ClaimedBesides[];
+}
+
+/** A message that is not handed over, as it was when it was looked at. */
+export interface ClaimedBesides {
+  businessId: number;
+  messageId: string;
+  status: MessageStatus;
+  attempts: number;
+}
+
 /**
  * Takes messages for sending. Consent is asked again, for it may have been withdrawn since. An
  * attempt that is still `claimed` after its lease belongs to a worker that died between claim and
  * outcome: whether the carrier has that message is not known, so it is settled first and not sent
- * again here.
+ * again here. What becomes of those two kinds locks conversations and attempts, which come before
+ * messages: it is for transactions of their own.
  *
  * @param leaseMs how long whoever claimed an attempt may be at work on it
  */
@@ -47,7 +64,7 @@ export async function claimMessages(
   ids: { businessId: number; messageId: string }[],
   leaseMs: number,
   secrets: Secrets,
-): Promise<ClaimedMessage[]> {
+): Promise<Claims> {
   const rows = await lockDue(tx, ids);
   const claimed = rows.filter(
     (row) => row.attempt_state === 'claimed' && row.attempts > row.superseded_attempts,
@@ -60,12 +77,7 @@ export async function claimMessages(
     ready.filter((row) => !quiet.has(row)),
   );
   const due = ready.filter((row) => !quiet.has(row) && !held.has(row));
-  await orphan(
-    tx,
-    now,
-    queue,
-    claimed.filter((row) => leaseLeftMs(row) <= 0),
-  );
+  await showHeld(tx, now, quiet);
   await again(tx, queue, [
     // Somebody may be at work on it: a second job must not take a live attempt for a lost one.
     ...claimed.filter((row) => leaseLeftMs(row) > 0).map((row) => ({ row, delayMs: leaseLeftMs(row) })),
@@ -73,8 +85,9 @@ export async function claimMessages(
     ...rows
       .filter((row) => row.status === 'scheduled' && !ready.includes(row))
       .map((row) => ({ row, delayMs: row.send_at!.getTime() - now.getTime() })),
-    // Marketing that was held up into the quiet hours waits for the morning.
+    // The carrier refuses the account just now.
     ...[...held].map((row) => ({ row, delayMs: heldS * 1000 * (1 + Math.random()) })),
+    // Marketing that was held up into the quiet hours waits for the morning.
     ...[...quiet].map(([row, until]) => ({ row, delayMs: until.getTime() - now.getTime() })),
   ]);
 
@@ -90,8 +103,11 @@ export async function claimMessages(
   );
   const allowed = due.filter((_, i) => verdicts[i]!.allowed);
   const refused = due.filter((_, i) => !verdicts[i]!.allowed);
-  await suppress(tx, now, refused);
-  if (allowed.length === 0) return [];
+  const aside = {
+    refused: refused.map(besides),
+    lost: claimed.filter((row) => leaseLeftMs(row) <= 0).map(besides),
+  };
+  if (allowed.length === 0) return { claimed: [], ...aside };
 
   await tx
     .insertInto('attempts')
@@ -122,7 +138,7 @@ export async function claimMessages(
       data: { attempt_no: row.attempts + 1, provider: row.provider },
     })),
   );
-  return allowed.map((row) => ({
+  const handedOver = allowed.map((row) => ({
     businessId: row.business_id,
     messageId: row.message_id,
     attemptNo: row.attempts + 1,
@@ -136,7 +152,15 @@ export async function claimMessages(
     provider: row.provider,
     claimedAt: now,
   }));
+  return { claimed: handedOver, ...aside };
 }
+
+const besides = (row: Row): ClaimedBesides => ({
+  businessId: row.business_id,
+  messageId: row.message_id,
+  status: row.status,
+  attempts: row.attempts,
+});
 
 function idsAre(rows: { business_id: number; message_id: string }[]) {
   return sql<boolean>`(business_id, message_id) in (${sql.join(rows.map((row) => sql`(${row.business_id}::bigint, ${row.message_id}::uuid)`))})`;
@@ -171,23 +195,40 @@ function isDue(row: Row, now: Date): boolean {
   return row.attempt_state === 'refused' || row.attempt_state === 'absent';
 }
 
-/** Of those that have quiet hours: until when it is quiet at the client. */
+/** Those for whose clients it is quiet now, until when. */
 async function quietRows(tx: Tx, now: Date, rows: Row[]): Promise<Map<Row, Date>> {
-  const asked = rows.filter(hasQuietHours);
-  const zones = await clientTimeZones(
+  const until = await quietUntil(
     tx,
-    asked.map((row) => ({
+    rows.map((row) => ({
       businessId: row.business_id,
       clientId: row.client_id,
       locationId: row.location_id,
+      channel: row.channel,
+      category: row.category,
+      at: now,
     })),
   );
-  const quiet = new Map<Row, Date>();
-  for (const [at, row] of asked.entries()) {
-    const verdict = hoursVerdict({ category: 'marketing', timeZone: zones[at]!, at: now });
-    if (!verdict.allowed) quiet.set(row, verdict.nextAllowedAt);
-  }
-  return quiet;
+  return new Map(rows.flatMap((row, i) => (until[i] ? [[row, until[i]] as const] : [])));
+}
+
+/** Shows why marketing that was held up into the quiet hours still waits, and until when. */
+async function showHeld(tx: Tx, now: Date, quiet: Map<Row, Date>): Promise<void> {
+  if (quiet.size === 0) return;
+  const held = [...quiet].map(([row, until]) => ({ b: row.business_id, m: row.message_id, until }));
+  await sql`
+    update messages set send_at = w.until, reason = 'window'
+    from jsonb_to_recordset(${JSON.stringify(held)}::jsonb) as w(b bigint, m uuid, until timestamptz)
+    where messages.business_id = w.b and messages.message_id = w.m`.execute(tx);
+  await writeTimeline(
+    tx,
+    held.map(({ b, m, until }) => ({
+      businessId: b,
+      messageId: m,
+      kind: 'held',
+      at: now,
+      data: { reason: 'window', until: until.toISOString() },
+    })),
+  );
 }
 
 /** Looks at them again later. */
@@ -219,75 +260,4 @@ async function readAttempts(tx: Tx, rows: Row[]): Promise<void> {
     tried[i]!.attempt_state = state;
     tried[i]!.attempt_claimed_at = claimed_at;
   }
-}
-
-/** How long after a worker's death the carrier is asked: its callback is often faster. */
-const settleOrphansAfterS = 2;
-
-async function orphan(tx: Tx, now: Date, queue: JobQueue, rows: Row[]): Promise<void> {
-  if (rows.length === 0) return;
-  await tx
-    .updateTable('attempts')
-    .set({
-      state: 'unknown',
-      error_message: 'The worker ended between handing it over and writing the outcome down.',
-      settled_at: now,
-    })
-    .where(idsAre(rows))
-    .where('state', '=', 'claimed')
-    .execute();
-  await writeTimeline(
-    tx,
-    rows.map((row) => ({
-      businessId: row.business_id,
-      messageId: row.message_id,
-      kind: 'attempt.unknown',
-      at: now,
-      data: { attempt_no: row.attempts, detail: 'worker lost' },
-    })),
-  );
-  await queue.insert(
-    tx,
-    settleAttemptQueue,
-    rows.map((row) => ({
-      data: { business_id: row.business_id, message_id: row.message_id, attempt_no: row.attempts, tries: 0 },
-      delayS: settleOrphansAfterS,
-    })),
-  );
-}
-
-async function suppress(tx: Tx, now: Date, rows: Row[]): Promise<void> {
-  if (rows.length === 0) return;
-  await tx
-    .updateTable('messages')
-    .set({ status: 'suppressed', reason: 'opted_out' })
-    .where(idsAre(rows))
-    .execute();
-  await writeTimeline(
-    tx,
-    rows.map((row) => ({
-      businessId: row.business_id,
-      messageId: row.message_id,
-      kind: 'suppressed',
-      at: now,
-      data: { reason: 'opted_out' },
-    })),
-  );
-  await recordEvents(
-    tx,
-    now,
-    rows.map((row) => ({
-      businessId: row.business_id,
-      type: 'message.suppressed' as const,
-      by: { actor: { type: 'system' as const, id: null }, origin: {} },
-      changed: { status: { from: row.status, to: 'suppressed' } },
-      data: {
-        message_id: row.message_id,
-        conversation_id: row.conversation_id,
-        client_id: row.client_id,
-        channel: row.channel,
-        reason: 'opted_out',
-      },
-    })),
-  );
 }

@@ -8,6 +8,7 @@ import type { Log } from '../core/log.ts';
 import type { Job, JobHandler, JobQueue } from '../core/queue/index.ts';
 import type { Secrets } from '../core/secrets.ts';
 import { claimMessages } from './claim.ts';
+import { giveUpAttempts, suppressMessages } from './claimed-besides.ts';
 import { type ClaimedMessage, loadMail, withFiles } from './mail-content.ts';
 import { carrierDeadlineMs, sendMessageQueue, settleAttemptQueue } from './queues.ts';
 import { applyReports, type Report } from './report.ts';
@@ -105,11 +106,17 @@ export function deliveryJobs(options: DeliveryOptions): JobHandler<never>[] {
     async run(jobs) {
       const ids = jobs.map(({ data }) => ({ businessId: data.business_id, messageId: data.message_id }));
       const leaseEnds = performance.now() + leaseMs;
-      const claimed = await inTransaction(db, (tx) =>
+      const { claimed, refused, lost } = await inTransaction(db, (tx) =>
         claimMessages(tx, now(), queue, ids, leaseMs, options.secrets),
       );
-      const handedOver = claimed.map((message) => handOver(message, leaseEnds));
-      return failuresOf(jobs, await Promise.allSettled(handedOver), claimed);
+      const suppressed = inTransaction(db, (tx) => suppressMessages(tx, now(), refused));
+      const givenUp = inTransaction(db, (tx) => giveUpAttempts(tx, now(), queue, lost));
+      const work = [
+        ...claimed.map((message) => handOver(message, leaseEnds)),
+        ...refused.map(() => suppressed),
+        ...lost.map(() => givenUp),
+      ];
+      return failuresOf(jobs, await Promise.allSettled(work), [...claimed, ...refused, ...lost]);
     },
     async bury(tx, data, error) {
       await applyReports(tx, now(), [

@@ -4,8 +4,10 @@ import { invalid } from '../core/fault.ts';
 import type { Origin } from '../core/http/index.ts';
 import type { JobQueue } from '../core/queue/index.ts';
 import { furthestSendAtDays } from './decide.ts';
+import { lockConversationsOf } from './lock-conversations.ts';
 import { isRecorded } from './retry-messages.ts';
 import {
+  betweenAttempts,
   cancelAll,
   isTooFar,
   type Move,
@@ -44,21 +46,28 @@ export async function updateExternalRef(
   by: Origin,
 ): Promise<{ outcomes: ExternalRefOutcome[]; hasMore: boolean }> {
   const startsAt = change.startsAt?.toISOString() ?? null;
-  const { rows } = await sql<WaitingMessage>`
-    select ${waitingColumns} from messages m
+  const isOff = change.action === 'canceled' || change.startsAt! <= now;
+  const waiting = sql`from messages m
     where m.business_id = ${businessId} and m.external_ref is not null
       and m.external_ref ->> 'type' = ${change.type} and m.external_ref ->> 'id' = ${change.id}
-      and m.status in ('scheduled', 'queued') and m.direction = 'outbound' and not ${isRecorded('m')}
+      and (m.status in ('scheduled', 'queued') ${isOff ? sql`or ${betweenAttempts}` : sql``}) and m.direction = 'outbound' and not ${isRecorded('m')}
       ${change.action === 'moved' ? sql`and m.external_ref ->> 'starts_at' is distinct from ${startsAt}::text` : sql``}
-    order by m.message_id limit ${mostAtOnce + 1}
-    for update of m`.execute(tx);
+    order by m.message_id limit ${mostAtOnce + 1}`;
+  if (isOff) {
+    const found = await sql<{ message_id: string }>`select m.message_id ${waiting}`.execute(tx);
+    await lockConversationsOf(
+      tx,
+      found.rows.map((row) => ({ businessId, messageId: row.message_id, as: 'called_off' })),
+    );
+  }
+  const { rows } = await sql<WaitingMessage>`select ${waitingColumns} ${waiting} for update of m`.execute(tx);
   const hasMore = rows.length > mostAtOnce;
   const messages = rows.slice(0, mostAtOnce);
   const moves: Move[] = [];
   const cancels: WaitingMessage[] = [];
   const outcomes = messages.map((message): ExternalRefOutcome => {
     const about = { messageId: message.message_id, status: message.status, sendAt: message.send_at };
-    if (change.action === 'canceled' || change.startsAt! <= now) {
+    if (isOff) {
       cancels.push(message);
       return { ...about, outcome: 'canceled', status: 'canceled' };
     }
@@ -69,14 +78,15 @@ export async function updateExternalRef(
       throw invalid('starts_at', `moves message ${message.message_id} to more than ${days}`, 'too_large');
     }
     moves.push({ message, sendAt });
-    return { ...about, outcome: 'moved', status: sendAt > now ? 'scheduled' : 'queued', sendAt };
+    return { ...about, outcome: 'moved' };
   });
 
   if (startsAt !== null) await noteStart(tx, businessId, messages, startsAt);
-  // One or the other: what is called off is called off for all of them.
   if (cancels.length > 0) await cancelAll(tx, now, businessId, cancels, by);
-  else await moveAll(tx, now, queue, businessId, moves, by);
-  return { outcomes, hasMore };
+  const moved = new Map(
+    (await moveAll(tx, now, queue, businessId, moves, by)).map((one) => [one.messageId, one]),
+  );
+  return { outcomes: outcomes.map((one) => ({ ...one, ...moved.get(one.messageId) })), hasMore };
 }
 
 /** Where the appointment was and is; null where there is nothing to reckon from, or no difference. */

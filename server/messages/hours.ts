@@ -43,7 +43,7 @@ export function hoursVerdict(question: {
   };
 }
 
-interface LocalTime {
+export interface LocalTime {
   year: number;
   month: number;
   day: number;
@@ -84,7 +84,8 @@ function formatOf(timeZone: string): Intl.DateTimeFormat {
   return format;
 }
 
-function localTime(at: Date, timeZone: string): LocalTime {
+/** What a clock there shows. A time zone that is not known counts as UTC. */
+export function localTime(at: Date, timeZone: string): LocalTime {
   const parts = Object.fromEntries(
     formatOf(timeZone)
       .formatToParts(at)
@@ -110,6 +111,29 @@ function nextMorning(at: Date, timeZone: string): Date {
   while (!isAllowed(localTime(moment, timeZone)) || moment < at)
     moment = new Date(moment.getTime() + 900_000);
   return moment;
+}
+
+/** Until when each must wait for the end of the quiet hours at its client; null where it may go `at` that moment. */
+export async function quietUntil(
+  tx: Tx,
+  wanted: {
+    businessId: number;
+    clientId: number;
+    locationId: number | null;
+    channel: string;
+    category: 'transactional' | 'marketing' | null;
+    at: Date;
+  }[],
+): Promise<(Date | null)[]> {
+  const asked = wanted.filter(hasQuietHours);
+  const zones = await clientTimeZones(tx, asked);
+  const until = new Map(
+    asked.map((want, i) => {
+      const verdict = hoursVerdict({ category: 'marketing', timeZone: zones[i]!, at: want.at });
+      return [want, verdict.allowed ? null : verdict.nextAllowedAt];
+    }),
+  );
+  return wanted.map((want) => until.get(want) ?? null);
 }
 
 /** The time zone of each client: theirs, else the location's, else the business's. */

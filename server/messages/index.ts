@@ -10,15 +10,21 @@ export {
 export { deliveryJobs } from './deliver.ts';
 export type { Draft, Written } from './draft.ts';
 export { emailRoutes } from './email-routes.ts';
-export { hoursVerdict } from './hours.ts';
+export { hoursVerdict, localTime } from './hours.ts';
 export { createIntake, type Intake } from './intake.ts';
 export { forgetFiles } from './mail-content.ts';
 export { mediaJobs } from './media.ts';
 export { messageActRoutes } from './message-routes.ts';
+export type { CallStart, NotedCall } from './note-call.ts';
 export { pausedAccountJobs } from './paused-accounts.ts';
 export { presentMessage } from './present.ts';
 export type { MessageRow } from './queries.ts';
-export { fetchMediaQueue, resumeAccountQueue, sendMessageQueue, settleAttemptQueue } from './queues.ts';
+export {
+  fetchMediaQueue,
+  resumeAccountQueue,
+  sendMessageQueue,
+  settleAttemptQueue,
+} from './queues.ts';
 export { applyReports } from './report.ts';
 export { messageRoutes } from './routes.ts';
 export { searchMessages } from './search-messages.ts';

@@ -116,10 +116,10 @@ async function writeBatch(
     const key = keyText(submission.request);
     const claim = claims.get(key)!;
     const first = firsts.get(key)!;
-    if (claim.kind === 'reused') return { ok: false, error: requestIdReused() };
-    if (submission.request.fingerprint !== first.request.fingerprint)
-      return { ok: false, error: requestIdReused() };
-    if (claim.kind === 'replay') return { ok: true, value: { answer: claim.answer, replayed: true } };
+    // Of twins with different bodies the first to be claimed counts, be it in this batch or before it.
+    const counts = claim.kind === 'kept' ? claim.fingerprint : first.request.fingerprint;
+    if (submission.request.fingerprint !== counts) return { ok: false, error: requestIdReused() };
+    if (claim.kind === 'kept') return { ok: true, value: { answer: claim.answer, replayed: true } };
     const outcome = settled.get(key)!;
     return outcome.ok && submission !== first
       ? { ok: true, value: { ...outcome.value, replayed: true } }

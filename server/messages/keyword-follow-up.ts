@@ -21,11 +21,13 @@ const nearAppointmentMessageH = 48;
 export async function warnOfCancellations(tx: Tx, now: Date, fresh: Prepared[]): Promise<NewEvent[]> {
   const optOuts = fresh.filter((one) => one.decision.keyword === 'opt_out');
   if (optOuts.length === 0) return [];
-  const since = new Date(now.getTime() - nearAppointmentMessageH * 3_600_000);
   const asked = optOuts.map((one, i) => ({
     i,
     b: one.draft.businessId,
     c: one.conversation.conversation_id,
+    // When the word came, which may be long ago where another system tells of it.
+    until: one.occurredAt,
+    since: new Date(one.occurredAt.getTime() - nearAppointmentMessageH * 3_600_000),
   }));
   const { rows } = await sql<{
     i: number;
@@ -34,17 +36,17 @@ export async function warnOfCancellations(tx: Tx, now: Date, fresh: Prepared[]):
     message_id: string;
   }>`
     select w.i, last.external_ref, last.occurred_at, last.message_id
-    from jsonb_to_recordset(${JSON.stringify(asked)}::jsonb) as w(i int, b bigint, c uuid)
+    from jsonb_to_recordset(${JSON.stringify(asked)}::jsonb) as w(i int, b bigint, c uuid, since timestamptz, until timestamptz)
     cross join lateral (
       select external_ref, occurred_at, message_id from messages
       where business_id = w.b and conversation_id = w.c and direction = 'outbound' and external_ref is not null
-        and occurred_at >= ${since} and status not in ('canceled', 'suppressed', 'scheduled')
+        and occurred_at between w.since and w.until and status not in ('canceled', 'suppressed', 'scheduled')
       order by occurred_at desc limit 1
     ) last`.execute(tx);
   const events: NewEvent[] = [];
   for (const { i, external_ref: about, occurred_at: at, message_id: messageId } of rows) {
     const one = optOuts[i]!;
-    const hours = Math.max(1, Math.round((now.getTime() - at.getTime()) / 3_600_000));
+    const hours = Math.max(1, Math.round((one.occurredAt.getTime() - at.getTime()) / 3_600_000));
     const word = one.draft.content.trim().slice(0, 40);
     const content = `“${word}” opted this client out of texts. It came within ${hours} h of a message about ${about.type} ${about.id}, so it may mean that they cancel it. Texts to them stop; call or email them to ask.`;
     const noteId = await insertNote(tx, now, one.conversation, {

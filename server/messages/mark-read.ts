@@ -31,16 +31,17 @@ export async function markMessagesRead(
     change.messageIds !== undefined ||
     change.upToMessageId !== undefined ||
     change.channel !== undefined ||
+    change.direction !== undefined ||
     change.before !== undefined;
   if (!change.read && !narrowed) {
     throw new Fault(
       'invalid_parameters',
-      'Name what becomes unread: message_ids, up_to_message_id, channel or before.',
+      'Name what becomes unread: message_ids, up_to_message_id, channel, direction or before.',
       {
         errors: [
           {
             path: 'message_ids',
-            message: 'is required to mark unread (or up_to_message_id, channel, before)',
+            message: 'is required to mark unread (or up_to_message_id, channel, direction, before)',
             code: 'required',
           },
         ],

@@ -23,7 +23,7 @@ interface MediaData {
   url: string;
 }
 
-/** The pictures of a message that its carrier keeps for us, each a job of its own, in the message's transaction. */
+/** The pictures of a message, or the recording of a call, that its carrier keeps for us, each a job of its own, in the message's transaction. */
 export async function fetchLater(
   tx: Tx,
   queue: JobQueue,
@@ -89,12 +89,13 @@ export function mediaJobs(options: {
 async function messageWith(tx: Tx, { business_id, message_id, url }: MediaData) {
   const message = await tx
     .selectFrom('messages')
-    .select(['conversation_id', 'client_id', 'channel', 'media_urls', 'attachments'])
+    .select(['conversation_id', 'client_id', 'channel', 'media_urls', 'attachments', 'call'])
     .where('business_id', '=', business_id)
     .where('message_id', '=', message_id)
     .forUpdate()
     .executeTakeFirst();
-  return message?.media_urls.includes(url) ? message : null;
+  const isStillTheirs = message?.media_urls.includes(url) || message?.call?.recording?.url === url;
+  return message && isStillTheirs ? message : null;
 }
 
 async function keepMedia(
@@ -106,7 +107,7 @@ async function keepMedia(
   const { business_id, message_id, provider, index, url } = data;
   const message = await messageWith(tx, data);
   if (!message) return;
-  const filename = `media-${index + 1}.${extension}`;
+  const filename = `${message.call ? 'recording' : `media-${index + 1}`}.${extension}`;
   if (message.attachments.some((file) => file.filename === filename)) return;
   const file = { attachment_id: newId(), filename, content_type: contentType, size: content.length };
   await tx

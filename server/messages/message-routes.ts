@@ -78,8 +78,8 @@ export function messageActRoutes(options: {
         channel: body.channel,
         reason: body.reason,
         requestId: body.request_id,
-        since: timeOf('since', body.since),
-        until: timeOf('until', body.until),
+        since: timeOf(body.since),
+        until: timeOf(body.until),
         limit: body.limit ?? (body.message_ids ? 1000 : 100),
         force: body.force ?? false,
       };
@@ -142,7 +142,7 @@ export function messageActRoutes(options: {
         sentBy: authorOf(caller, body.sent_by) ?? undefined,
         senderType: body.sender_type,
         category: body.category,
-        sendAt: timeOf('send_at', body.send_at),
+        sendAt: timeOf(body.send_at),
         expectedLastMessageId: body.expected_last_message_id,
         externalRef: body.external_ref,
         metadata: body.metadata ?? {},
@@ -158,13 +158,21 @@ export function messageActRoutes(options: {
     }),
 
     write('rescheduleMessage', async (tx, { businessId, params, body, now, origin }) => {
-      const sendAt = timeOf('send_at', body.send_at);
-      const status = await rescheduleMessage(tx, now, queue, businessId, params.message_id, sendAt, origin);
-      return answer(200, { message_id: params.message_id, status, send_at: sendAt.toISOString() });
+      const asked = timeOf(body.send_at);
+      const { messageId, status, sendAt } = await rescheduleMessage(
+        tx,
+        now,
+        queue,
+        businessId,
+        params.message_id,
+        asked,
+        origin,
+      );
+      return answer(200, { message_id: messageId, status, send_at: sendAt.toISOString() });
     }),
 
     write('updateExternalRef', async (tx, { businessId, params, body, now, origin }) => {
-      const startsAt = timeOf('starts_at', body.starts_at) ?? null;
+      const startsAt = timeOf(body.starts_at) ?? null;
       if (body.action === 'moved' && !startsAt) {
         throw new Fault('invalid_parameters', 'starts_at: is required with moved', {
           errors: [{ path: 'starts_at', message: 'is required with moved', code: 'required' }],

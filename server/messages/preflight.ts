@@ -72,7 +72,7 @@ async function findingsOf(tx: Tx, now: Date, prepared: Prepared, secrets: Secret
   const entry = verdict!.entry;
   return {
     prepared,
-    dueAt: decision.sendInS === null ? null : new Date(now.getTime() + decision.sendInS * 1000),
+    dueAt: decision.sendInS === null ? null : decision.sendInS > 0 ? decision.sendAt : now,
     counted: countSegments(draft.content),
     consent: {
       allowed: verdict!.allowed,

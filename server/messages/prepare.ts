@@ -85,8 +85,8 @@ export async function prepare(
     findSenders,
     findClients,
     findVerdicts,
-    findHours,
     findConversations,
+    findHours,
   ]) {
     const alive = works.filter((work) => !work.fault && !work.known);
     if (alive.length > 0) await stage(tx, alive, now, secrets);
@@ -183,6 +183,7 @@ async function findClients(tx: Tx, works: Work[], now: Date): Promise<void> {
       clientId: draft.clientId,
       kind: addressKindOf(draft.channel),
       address: draft.fromGuest ? undefined : clientAddress,
+      name: draft.clientName,
       locationId: draft.locationId ?? null,
     })),
   );
@@ -224,10 +225,11 @@ async function findHours(tx: Tx, works: Work[], now: Date): Promise<void> {
   const asked = works.filter(({ draft }) => draft.act === 'queue' && hasQuietHours(draft));
   const zones = await clientTimeZones(
     tx,
-    asked.map(({ draft, clientId, locationId }) => ({
+    asked.map(({ draft, clientId, conversation }) => ({
       businessId: draft.businessId,
       clientId: clientId!,
-      locationId: draft.locationId ?? locationId ?? null,
+      // The message's own: it is asked for again when it is due, and when it is moved.
+      locationId: draft.locationId ?? conversation!.location_id,
     })),
   );
   for (const [at, work] of asked.entries()) {

@@ -1,5 +1,5 @@
 import type { Message } from '../../contract/index.ts';
-import { displayHtmlOf, explainFailure } from '../channels/index.ts';
+import { displayHtmlOf, explainFailure, presentCall } from '../channels/index.ts';
 import type { MessageRow } from './queries.ts';
 import { isFailure } from './status.ts';
 
@@ -44,6 +44,7 @@ export function presentMessage(row: MessageRow): Message {
     advice: why?.advice ?? null,
     attempts: row.attempts,
     unread: row.unread,
+    call: row.call && presentCall(row.direction, row.call),
     auto_reply: row.auto_reply,
     external_ref: row.external_ref,
     metadata: row.metadata,

@@ -59,10 +59,13 @@ export async function recordMessages(
   return { results, faults: outcomes.map((outcome) => (outcome instanceof Fault ? outcome : null)) };
 }
 
+const isItemId = (id: unknown): id is string =>
+  typeof id === 'string' && id.length <= 128 && id.isWellFormed() && !id.includes('\0');
+
 /** Given back where it is one at all, so that a wrong item is found by its name. */
 function itemIdOf(item: unknown): { item_id?: string } {
   const id = item && typeof item === 'object' && 'item_id' in item ? item.item_id : undefined;
-  return typeof id === 'string' && id.length <= 128 ? { item_id: id } : {};
+  return isItemId(id) ? { item_id: id } : {};
 }
 
 function draftOf(request: ItemsToRecord, item: unknown): Draft | Fault {
@@ -100,7 +103,7 @@ function draftOfItem(request: ItemsToRecord, item: RecordedItem): Draft {
     provider: item.provider,
     providerMessageId: item.provider_message_id,
     status: item.status as MessageStatus | undefined,
-    occurredAt: timeOf('occurred_at', item.occurred_at),
+    occurredAt: timeOf(item.occurred_at),
     requestId: request.requestId,
     by: request.by,
   };

@@ -1,16 +1,12 @@
 import { sql } from 'kysely';
 import { explainFailure } from '../channels/index.ts';
 import { type ConsentEntry, writeConsents } from '../clients/index.ts';
-import {
-  type LockedConversation,
-  lockConversations,
-  reopen,
-  saveConversations,
-} from '../conversations/index.ts';
+import { type LockedConversation, reopen, saveConversations, waitAnew } from '../conversations/index.ts';
 import type { MessageStatus, Tx } from '../core/db/index.ts';
 import { type EventType, type NewEvent, recordEvents } from '../core/events/index.ts';
 import type { Origin } from '../core/http/index.ts';
-import { isFailure, lateAttemptMayApply, nextStatus } from './status.ts';
+import { type Affected, lockConversationsOf } from './lock-conversations.ts';
+import { isFailure, isLost, lateAttemptMayApply, nextStatus } from './status.ts';
 import { type TimelineEntry, writeTimeline } from './timeline.ts';
 
 /** What somebody says happened to a message: a carrier's callback, the answer to a send, or the host. */
@@ -30,6 +26,8 @@ export interface Report {
   /** The attempt it is about; left out where only the message is known. */
   attemptNo?: number;
   occurredAt: Date | null;
+  /** No carrier has it just now, though it is `sending`: it can be called back as if it were `queued`. */
+  betweenAttempts?: boolean;
   by: Origin;
 }
 
@@ -46,6 +44,7 @@ interface LockedMessage {
   client_id: number;
   channel: string;
   direction: 'inbound' | 'outbound' | 'internal';
+  sender_type: string;
   status: MessageStatus;
   provider: string | null;
   provider_message_id: string | null;
@@ -57,17 +56,19 @@ interface LockedMessage {
 
 /**
  * Moves the status of many messages by what is reported, in any order and repetition: only a higher
- * rank is applied, everything is kept in the timeline. A failure reopens the conversation; an
- * opt-out told by the carrier goes into the ledger.
+ * rank is applied, everything is kept in the timeline. A failure reopens the conversation, and whom
+ * the staff answered waits again where the answer is lost; an opt-out told by the carrier goes into
+ * the ledger.
  *
  * @returns in the order of the reports; null for a message that the business does not have
  */
 export async function applyReports(tx: Tx, now: Date, reports: Report[]): Promise<(Reported | null)[]> {
   if (reports.length === 0) return [];
-  const conversations = await lockConversationsOfFailures(tx, reports);
+  const conversations = await lockConversationsOf(tx, reports.flatMap(affected));
   const messages = await lockMessages(tx, reports);
   const changed = new Map<string, LockedMessage & { patch: Patch }>();
   const touched = new Set<LockedConversation>();
+  const unanswered = new Set<LockedConversation>();
   const timeline: TimelineEntry[] = [];
   const events: NewEvent[] = [];
   const consents: ConsentEntry[] = [];
@@ -79,7 +80,7 @@ export async function applyReports(tx: Tx, now: Date, reports: Report[]): Promis
     const { status, applied } =
       superseded && !lateAttemptMayApply(report.status)
         ? { status: message.status, applied: false }
-        : nextStatus(message.channel, message.status, report.status);
+        : nextStatus(message.channel, report.betweenAttempts ? 'queued' : message.status, report.status);
     timeline.push({
       businessId: report.businessId,
       messageId: report.messageId,
@@ -99,6 +100,8 @@ export async function applyReports(tx: Tx, now: Date, reports: Report[]): Promis
       events.push(statusEvent(report, message, status, reason));
       message.status = status;
       const conversation = conversations.get(message.conversation_id);
+      if (conversation && message.direction === 'outbound' && message.sender_type === 'staff')
+        unanswered.add(conversation);
       if (isFailure(status) && conversation) {
         const reopened = reopen(conversation, report.by, `message.${status}`);
         if (reopened) {
@@ -128,27 +131,18 @@ export async function applyReports(tx: Tx, now: Date, reports: Report[]): Promis
   await saveMessages(tx, [...changed.values()]);
   await writeTimeline(tx, timeline);
   await writeConsents(tx, now, consents);
+  for (const conversation of await waitAnew(tx, [...unanswered])) touched.add(conversation);
   await saveConversations(tx, now, [...touched]);
   await recordEvents(tx, now, events);
   return results;
 }
 
-/** Conversations are locked before messages, as everywhere; only a failure changes one. */
-async function lockConversationsOfFailures(
-  tx: Tx,
-  reports: Report[],
-): Promise<Map<string, LockedConversation>> {
-  const failed = reports.filter((report) => isFailure(report.status));
-  if (failed.length === 0) return new Map();
-  const rows = await tx
-    .selectFrom('messages')
-    .select(['business_id', 'conversation_id'])
-    .where(idsAre(failed))
-    .execute();
-  return lockConversations(
-    tx,
-    rows.map((row) => ({ businessId: row.business_id, conversationId: row.conversation_id })),
-  );
+/** What each report may change in its conversation. */
+function affected(report: Report): Affected[] {
+  const { businessId, messageId, status } = report;
+  if (isFailure(status)) return [{ businessId, messageId, as: 'failed' }];
+  if (isLost(status)) return [{ businessId, messageId, as: 'called_off' }];
+  return lateAttemptMayApply(status) ? [{ businessId, messageId, as: 'arrived' }] : [];
 }
 
 function idsAre(reports: { businessId: number; messageId: string }[]) {
@@ -165,6 +159,7 @@ async function lockMessages(tx: Tx, reports: Report[]): Promise<Map<string, Lock
       'client_id',
       'channel',
       'direction',
+      'sender_type',
       'status',
       'provider',
       'provider_message_id',

@@ -1,10 +1,12 @@
 import { sql } from 'kysely';
 import { canonicalReasons, explainFailure } from '../channels/index.ts';
+import { type LockedConversation, saveConversations, waitAnew } from '../conversations/index.ts';
 import type { MessageStatus, Tx } from '../core/db/index.ts';
 import { recordEvents } from '../core/events/index.ts';
 import { Fault, notFound } from '../core/fault.ts';
 import type { Origin } from '../core/http/index.ts';
 import type { JobQueue } from '../core/queue/index.ts';
+import { lockConversationsOf } from './lock-conversations.ts';
 import { sendMessageQueue } from './queues.ts';
 import { isFailure } from './status.ts';
 import { writeTimeline } from './timeline.ts';
@@ -83,7 +85,9 @@ export async function retryMessages(
     select m.message_id from messages m where ${asked} and ${failed} and ${mayRetry}
     order by m.failed_at, m.message_id limit ${filters.limit + 1}`.execute(tx);
   const ids = chosen.rows.slice(0, filters.limit).map((row) => row.message_id);
-  const retried = await startOver(tx, now, queue, businessId, await lockFailed(tx, businessId, ids), by);
+  const answered = await lockAnswered(tx, businessId, ids);
+  const failedNow = await lockFailed(tx, businessId, ids);
+  const retried = await startOver(tx, now, queue, businessId, failedNow, answered, by);
 
   const done = new Set(retried);
   const skipped = filters.messageIds
@@ -131,6 +135,7 @@ export async function retryMessage(
   force: boolean,
   by: Origin,
 ): Promise<void> {
+  const answered = await lockAnswered(tx, businessId, [messageId]);
   const { rows } = await sql<Row>`
     select ${columns} from messages m where m.business_id = ${businessId} and m.message_id = ${messageId}
     for update of m`.execute(tx);
@@ -153,7 +158,7 @@ export async function retryMessage(
       `It failed for a reason that a retry does not mend: ${reason}. ${advice} Or send \`force\`.`,
     );
   }
-  await startOver(tx, now, queue, businessId, [row], by);
+  await startOver(tx, now, queue, businessId, [row], answered, by);
 }
 
 /** Why a message is not retried; null where it may be. */
@@ -162,6 +167,12 @@ function whyNot(row: Row, force: boolean): string | null {
   if (row.recorded) return 'recorded';
   if (row.erased) return 'erased';
   return !force && row.reason !== null && onlyForced.includes(row.reason) ? row.reason : null;
+}
+
+/** Conversations that the staff's messages among these answer, once they are on their way again; locked before them. */
+async function lockAnswered(tx: Tx, businessId: number, ids: string[]): Promise<LockedConversation[]> {
+  const retried = ids.map((messageId) => ({ businessId, messageId, as: 'retried' as const }));
+  return [...(await lockConversationsOf(tx, retried)).values()];
 }
 
 /** Those that are still failed, now that they are locked. */
@@ -185,6 +196,7 @@ async function startOver(
   queue: JobQueue,
   businessId: number,
   rows: Row[],
+  answered: LockedConversation[],
   by: Origin,
 ): Promise<string[]> {
   const ids = rows.map((row) => row.message_id);
@@ -193,6 +205,7 @@ async function startOver(
     update messages set status = 'queued', reason = null, error_code = null, error_message = null, provider_status = null,
       sent_at = null, delivered_at = null, read_at = null, failed_at = null, superseded_attempts = attempts
     where business_id = ${businessId} and message_id = any(${ids}::uuid[])`.execute(tx);
+  await saveConversations(tx, now, await waitAnew(tx, answered));
   await writeTimeline(
     tx,
     rows.map((row) => ({

@@ -33,7 +33,7 @@ export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Bi
         clientAddress: body.to,
         ownAddress: body.from,
         category: body.category,
-        sendAt: timeOf('send_at', body.send_at),
+        sendAt: timeOf(body.send_at),
         expectedLastMessageId: body.expected_last_message_id,
       });
       const { answer: kept, replayed } = await intake.submit(submission);
@@ -51,7 +51,7 @@ export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Bi
         provider: body.provider,
         providerMessageId: body.provider_message_id,
         status: body.status,
-        occurredAt: timeOf('occurred_at', body.occurred_at),
+        occurredAt: timeOf(body.occurred_at),
       });
       const { answer: kept, replayed } = await intake.submit(submission);
       return { ...kept, replayed } as never;
@@ -74,8 +74,8 @@ export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Bi
         senderType: named.sender_type,
         sentBy: named.sent_by,
         unread: named.unread,
-        since: timeOf('since', named.since),
-        until: timeOf('until', named.until),
+        since: timeOf(named.since),
+        until: timeOf(named.until),
         text: named.text,
       };
       const about = ['listMessages', businessId, conversationId, order, filters];

@@ -28,8 +28,8 @@ export function searchRoutes(cursors: Cursors): Binding[] {
       terms: readSearch(q),
       channel: query.channel,
       direction: query.direction,
-      since: timeOf('since', query.since),
-      until: timeOf('until', query.until),
+      since: timeOf(query.since),
+      until: timeOf(query.until),
     };
     const about = ['search', sort, asked];
     const after = cursor === undefined ? null : placeOf(sort, cursors.decode(about, cursor));

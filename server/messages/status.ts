@@ -58,6 +58,11 @@ export function isFailure(status: MessageStatus): boolean {
   return status === 'failed' || status === 'undelivered';
 }
 
+/** Whether the message will not reach its client, by failure or by decision: then it answers nobody. */
+export function isLost(status: MessageStatus): boolean {
+  return isFailure(status) || status === 'canceled' || status === 'suppressed';
+}
+
 /**
  * Whether a report about an attempt that a retry has superseded may still move the message. Only proof that
  * it arrived may: the client has the message, whichever attempt brought it. The old attempt's failure is

@@ -5,6 +5,8 @@ import { Fault, invalid, notFound } from '../core/fault.ts';
 import type { Origin } from '../core/http/index.ts';
 import type { JobQueue } from '../core/queue/index.ts';
 import { furthestSendAtDays } from './decide.ts';
+import { quietUntil } from './hours.ts';
+import { lockConversationsOf } from './lock-conversations.ts';
 import { sendMessageQueue } from './queues.ts';
 import { applyReports } from './report.ts';
 import { isRecorded } from './retry-messages.ts';
@@ -17,15 +19,26 @@ export interface WaitingMessage {
   client_id: number;
   channel: string;
   category: 'transactional' | 'marketing' | null;
+  location_id: number | null;
   status: MessageStatus;
   send_at: Date | null;
   external_ref: { type: string; id: string; starts_at?: string } | null;
   recorded: boolean;
+  between_attempts: boolean;
 }
 
+/**
+ * The carrier refused it, and it is to be tried again: for minutes or hours it waits as it did before its
+ * first attempt, though it shows as `sending`. Of the table under the name `m`. Whoever waited for the
+ * message's lock sees the attempts of before: a newer one is missing then, and never taken for a refused one.
+ */
+export const betweenAttempts = sql`(m.status = 'sending' and exists (select 1 from attempts a
+  where a.business_id = m.business_id and a.message_id = m.message_id and a.attempt_no = m.attempts
+    and a.state in ('refused', 'absent')))`;
+
 /** Of the table under the name `m`. */
-export const waitingColumns = sql`m.message_id, m.conversation_id, m.client_id, m.channel, m.category, m.status, m.send_at,
-  m.external_ref, ${isRecorded('m')} as recorded`;
+export const waitingColumns = sql`m.message_id, m.conversation_id, m.client_id, m.channel, m.category, m.location_id, m.status, m.send_at,
+  m.external_ref, ${isRecorded('m')} as recorded, ${betweenAttempts} as between_attempts`;
 
 async function lockMessage(tx: Tx, businessId: number, messageId: string): Promise<WaitingMessage> {
   const { rows } = await sql<WaitingMessage>`
@@ -45,11 +58,12 @@ export async function cancelMessage(
   messageId: string,
   by: Origin,
 ): Promise<void> {
+  await lockConversationsOf(tx, [{ businessId, messageId, as: 'called_off' }]);
   const message = await lockMessage(tx, businessId, messageId);
-  if (message.status !== 'scheduled' && message.status !== 'queued') {
+  if (message.status !== 'scheduled' && message.status !== 'queued' && !message.between_attempts) {
     throw new Fault(
       'conflict',
-      `Only a scheduled or queued message can be canceled; this one is ${message.status}.`,
+      `Only a message that still waits to be sent can be canceled; this one is ${message.status}.`,
     );
   }
   await cancelAll(tx, now, businessId, [message], by);
@@ -65,9 +79,10 @@ export async function cancelAll(
   await applyReports(
     tx,
     now,
-    messages.map(({ message_id }) => ({
+    messages.map(({ message_id, between_attempts }) => ({
       businessId,
       messageId: message_id,
+      betweenAttempts: between_attempts,
       source: 'api',
       status: 'canceled',
       provider: null,
@@ -90,14 +105,14 @@ export async function rescheduleMessage(
   messageId: string,
   sendAt: Date,
   by: Origin,
-): Promise<MessageStatus> {
+): Promise<Moved> {
   if (isTooFar(sendAt, now))
     throw invalid('send_at', `is more than ${furthestSendAtDays} days ahead`, 'too_large');
   const message = await lockMessage(tx, businessId, messageId);
   if (message.status !== 'scheduled')
     throw new Fault('conflict', `Only a scheduled message can be moved; this one is ${message.status}.`);
   const [moved] = await moveAll(tx, now, queue, businessId, [{ message, sendAt }], by);
-  return moved!.status;
+  return moved!;
 }
 
 export const isTooFar = (at: Date, now: Date) =>
@@ -108,24 +123,44 @@ export interface Move {
   sendAt: Date;
 }
 
+export interface Moved {
+  messageId: string;
+  status: 'scheduled' | 'queued';
+  /** Later than asked for, where that is in the client's quiet hours. */
+  sendAt: Date;
+}
+
 /** Gives each its new time and a job for then; the job of the old time will find nothing due. */
 export async function moveAll(
   tx: Tx,
   now: Date,
   queue: JobQueue,
   businessId: number,
-  moves: Move[],
+  asked: Move[],
   by: Origin,
-): Promise<{ messageId: string; status: 'scheduled' | 'queued' }[]> {
-  if (moves.length === 0) return [];
-  const rows = moves.map(({ message, sendAt }) => ({
+): Promise<Moved[]> {
+  if (asked.length === 0) return [];
+  const quiet = await quietUntil(
+    tx,
+    asked.map(({ message, sendAt }) => ({
+      businessId,
+      clientId: message.client_id,
+      locationId: message.location_id,
+      channel: message.channel,
+      category: message.category,
+      at: sendAt > now ? sendAt : now,
+    })),
+  );
+  const moves = asked.map(({ message, sendAt }, i) => ({ message, sendAt: quiet[i] ?? sendAt }));
+  const rows = moves.map(({ message, sendAt }, i) => ({
     m: message.message_id,
     at: sendAt,
     status: sendAt > now ? ('scheduled' as const) : ('queued' as const),
+    reason: quiet[i] ? 'window' : null,
   }));
   await sql`
-    update messages set send_at = w.at, status = w.status
-    from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as w(m uuid, at timestamptz, status text)
+    update messages set send_at = w.at, status = w.status, reason = w.reason
+    from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as w(m uuid, at timestamptz, status text, reason text)
     where messages.business_id = ${businessId} and messages.message_id = w.m`.execute(tx);
   await writeTimeline(
     tx,
@@ -168,5 +203,5 @@ export async function moveAll(
       },
     })),
   );
-  return rows.map(({ m, status }) => ({ messageId: m, status }));
+  return rows.map(({ m, status, at }) => ({ messageId: m, status, sendAt: at }));
 }

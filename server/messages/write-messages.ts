@@ -19,6 +19,7 @@ import { helpReplies, warnOfCancellations } from './keyword-follow-up.ts';
 import { mailColumns, writeAttachments } from './mail-content.ts';
 import { type Known, type Prepared, prepare } from './prepare.ts';
 import { sendMessageQueue } from './queues.ts';
+import { isLost } from './status.ts';
 import { writeTimeline } from './timeline.ts';
 import { type Searchable, writeWords } from './words.ts';
 
@@ -44,7 +45,9 @@ export async function writeMessages(
   const fresh = ready.filter((one) => !duplicates.has(one));
   await writeAttachments(tx, now, fresh);
   await writeWords(tx, fresh.map(searchable));
-  const events = fresh.flatMap(changeConversation);
+  const answers: Answer[] = [];
+  const events = fresh.flatMap((one) => changeConversation(one, answers));
+  await noteAnswers(tx, answers);
   events.push(...(await warnOfCancellations(tx, now, fresh)));
   await writeConsents(tx, now, fresh.flatMap(consentEntries));
   await writeTimeline(
@@ -167,6 +170,7 @@ function messageRow(one: Prepared, now: Date, secrets: Secrets) {
     occurred_at: one.occurredAt,
     created_at: now,
     ...mailColumns(draft.mail),
+    call: draft.call ? JSON.stringify(draft.call) : null,
     ...ownMailId(one, secrets),
     auto_reply: draft.autoReply ?? false,
     ...timesOf(decision.status, one.occurredAt),
@@ -197,7 +201,7 @@ export function senderTypeOf(draft: Draft): 'staff' | 'client' | 'system' | 'aut
 }
 
 /** Changes the locked conversation in memory; the row is saved once for all. @returns what happened */
-function changeConversation(one: Prepared): NewEvent[] {
+function changeConversation(one: Prepared, answers: Answer[]): NewEvent[] {
   const { draft, conversation, decision } = one;
   const about = {
     message_id: one.messageId,
@@ -229,7 +233,7 @@ function changeConversation(one: Prepared): NewEvent[] {
     // Several drafts of a batch may stand in one new conversation; it is made once.
     conversation.created = false;
   }
-  noteMessage(conversation, {
+  const since = noteMessage(conversation, {
     messageId: one.messageId,
     channel: draft.channel,
     direction: draft.direction,
@@ -237,7 +241,9 @@ function changeConversation(one: Prepared): NewEvent[] {
     occurredAt: one.occurredAt,
     unread: decision.unread,
     autoReply: draft.autoReply,
+    failed: isLost(decision.status),
   });
+  if (since) answers.push({ b: draft.businessId, m: one.messageId, since });
   events.push(event(eventTypeOf(one), about));
   if (draft.direction === 'inbound' && decision.unread && !draft.autoReply) {
     const reopened = reopen(conversation, draft.by, 'message.received');
@@ -255,6 +261,21 @@ function changeConversation(one: Prepared): NewEvent[] {
     );
   }
   return events;
+}
+
+interface Answer {
+  b: number;
+  m: string;
+  since: Date;
+}
+
+/** Keeps with an answer since when its client waited: they wait again where it is lost. */
+async function noteAnswers(tx: Tx, answers: Answer[]): Promise<void> {
+  if (answers.length === 0) return;
+  await sql`
+    update messages set answers_since = w.since
+    from jsonb_to_recordset(${JSON.stringify(answers)}::jsonb) as w(b bigint, m uuid, since timestamptz)
+    where messages.business_id = w.b and messages.message_id = w.m`.execute(tx);
 }
 
 function ambiguityOf(one: Prepared): AmbiguousMessage[] {

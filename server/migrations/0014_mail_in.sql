@@ -2,6 +2,10 @@
 alter table carrier_events add column event_key text;
 create unique index carrier_events_once on carrier_events (business_id, provider, event_key) where event_key is not null;
 
+-- The message of ours that it names, whatever id the carrier has for it: erasing the one finds the other.
+alter table carrier_events add column message_id uuid;
+create index carrier_events_naming on carrier_events (business_id, message_id) where message_id is not null;
+
 -- What the sender wrote now, without the quoted tail; null where that is all of `content`.
 alter table messages add column reply_text text;
 -- What the receiving server found out about the sender: SPF, DKIM, DMARC.

@@ -1,4 +1,4 @@
-import { receiveMail } from '../channels/index.ts';
+import { nothingKnown, receiveMail } from '../channels/index.ts';
 import { Fault, notFound } from '../core/fault.ts';
 import { type Binding, own } from '../core/http/index.ts';
 import type { Intake } from '../messages/index.ts';
@@ -36,6 +36,8 @@ export function simulatorRoutes(options: { intake: Intake; enabled: boolean }): 
           subject: (mail ? mail.subject : body.subject) ?? undefined,
           mail: mail?.mail,
           mediaUrls,
+          // Nobody is there to answer it.
+          ...(channel === 'voice' && { call: { ...nothingKnown, ended_at: call.now.toISOString() } }),
           metadata: {},
           provider: 'simulator',
           providerMessageId: newSid(channel),

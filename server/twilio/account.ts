@@ -7,14 +7,18 @@ import { incomingUrl } from './urls.ts';
 /** More numbers than this of one service are not read. */
 const mostOfService = 1_000;
 
-interface Asked {
+export interface Asked {
   client: Twilio;
   exchange: Exchange;
   credentials: TwilioCredentials;
   signal: AbortSignal;
 }
 
-const problem = (about: string | null, error: string, remedy: string): Problem => ({ about, error, remedy });
+export const problem = (about: string | null, error: string, remedy: string): Problem => ({
+  about,
+  error,
+  remedy,
+});
 
 /** Checks the credentials, the numbers and the messaging service; texts nobody. */
 export async function checkAccount(
@@ -33,7 +37,7 @@ export async function checkAccount(
   return problems;
 }
 
-async function ask(credentials: TwilioCredentials, signal: AbortSignal): Promise<Asked> {
+export async function ask(credentials: TwilioCredentials, signal: AbortSignal): Promise<Asked> {
   const exchange = newExchange();
   return { client: await twilioClient(credentials, { signal, exchange }), exchange, credentials, signal };
 }
@@ -86,7 +90,7 @@ async function checkCredentials(credentials: TwilioCredentials, signal: AbortSig
 }
 
 /** What a call failed for, in words; what its status stands for where that is known. */
-function failed(
+export function failed(
   about: string | null,
   exchange: Exchange,
   error: unknown,

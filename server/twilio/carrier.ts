@@ -8,6 +8,7 @@ import { findMessage } from './find.ts';
 import { fetchMedia } from './media.ts';
 import { sendOutcome } from './outcome.ts';
 import { statusUrl } from './urls.ts';
+import { checkVoice, connectVoice } from './voice-account.ts';
 
 /**
  * How long a text may wait at Twilio for its turn. A reminder that comes hours late is worse than a failure
@@ -41,8 +42,18 @@ export function createTwilio({ db, clock, apiUrl }: { db: Db; clock: Clock; apiU
 
     find: (message, since, account, signal) =>
       findMessage({ db, clock }, message, since, credentialsOf(account), signal),
-    check: (account, senders, signal) => checkAccount(credentialsOf(account), senders, signal),
-    connect: (account, senders, url, signal) => connectAccount(credentialsOf(account), senders, url, signal),
+    async check(account, senders, signal) {
+      const credentials = credentialsOf(account);
+      const problems = await checkAccount(credentials, senders, signal);
+      if (problems.some(({ about }) => about === null)) return problems;
+      return [...problems, ...(await checkVoice(credentials, senders, signal))];
+    },
+    async connect(account, senders, url, signal) {
+      const credentials = credentialsOf(account);
+      const problems = await connectAccount(credentials, senders, url, signal);
+      if (problems.some(({ about }) => about === null)) return problems;
+      return [...problems, ...(await connectVoice(credentials, senders, url, signal))];
+    },
     fetchMedia: (url, account, signal) => fetchMedia(url, credentialsOf(account), signal),
   };
 }

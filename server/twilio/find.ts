@@ -33,7 +33,7 @@ interface Listed {
 
 /**
  * Asks Twilio's list whether it has a message whose outcome is not known. There is no key to ask by, only what
- * the message looks like (docs/adr/0009-finding-at-twilio.md):
+ * the message looks like (docs/adr/0015-finding-at-twilio.md):
  *
  * - Of all that went to this number since, what we know as another message of ours is set aside.
  * - Nothing is left: absent, once Twilio has had time to be done with the request.

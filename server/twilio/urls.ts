@@ -4,7 +4,7 @@
  * Without `rp` it comes again only when it could not connect; so while Omega restarts behind a proxy (5xx), or
  * is slow, what it posts would be lost. The fragment is for Twilio alone, and not part of what it signs.
  */
-const tryAgain = '#rc=5&rp=ct,rt,5xx';
+export const tryAgain = '#rc=5&rp=ct,rt,5xx';
 
 export function incomingUrl(apiUrl: string): string {
   return `${apiUrl}/twilio/sms/incoming${tryAgain}`;

@@ -4,6 +4,7 @@ import { type FoundAccount, findProviderAccounts } from '../businesses/index.ts'
 import type { Db } from '../core/db/index.ts';
 import type { RawWebhook } from '../core/http/index.ts';
 import { type Secrets, sameText } from '../core/secrets.ts';
+import { storable } from '../core/storable.ts';
 import type { Belief } from '../receipts/index.ts';
 import { addressOf } from './addresses.ts';
 
@@ -61,7 +62,10 @@ async function candidates(
   const url = new URL(webhook.url).searchParams;
   const value = (name: string) => form[name] ?? url.get(name) ?? undefined;
   const names = ['AccountSid', 'MessagingServiceSid'].flatMap((name) => value(name) ?? []);
-  const numbers = ['To', 'From', 'Called', 'Caller'].flatMap((name) => value(name) ?? []).map(addressOf);
+  // A NUL in one would be the database's fault, and the webhook doubted for it.
+  const numbers = storable(
+    ['To', 'From', 'Called', 'Caller'].flatMap((name) => value(name) ?? []).map(addressOf),
+  );
   const holders = numbers.length === 0 ? [] : await businessesWith(db, numbers);
   const businessIds = [...new Set([...(business === null ? [] : [business]), ...holders])];
   const found = [

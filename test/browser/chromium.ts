@@ -22,8 +22,12 @@ export interface Browser {
   close(): Promise<void>;
 }
 
-/** Starts Chromium without a profile: nothing is left over from earlier runs, nothing is kept. */
-export async function openBrowser(): Promise<Browser> {
+/**
+ * Starts Chromium without a profile: nothing is left over from earlier runs, nothing is kept.
+ *
+ * @param more switches beside the usual
+ */
+export async function openBrowser(more: string[] = []): Promise<Browser> {
   const profile = await mkdtemp(join(tmpdir(), 'omega-chromium-'));
   const context = await chromium.launchPersistentContext(profile, {
     executablePath,
@@ -40,6 +44,7 @@ export async function openBrowser(): Promise<Browser> {
       '--disable-sync',
       // For what no page asks for and no route sees: names have no address here.
       '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
+      ...more,
     ],
   });
   const refused = await keepOnLoopback(context);

@@ -121,6 +121,21 @@ describe('beside a running Omega', () => {
   });
 });
 
+describe('a data folder that cannot be', () => {
+  // /proc says ENOENT to every new folder, /sys and a folder under a file refuse it: superuser or not.
+  it.each(['/proc/omega', '/proc/omega/deeper', '/sys/omega', '/etc/passwd/omega'])(
+    '%s is told at once in one sentence that names OMEGA_DATA_DIR',
+    async (dataDir) => {
+      const { code, stdout, stderr } = await run(['start'], {
+        PORT: String(await freePort()),
+        OMEGA_DATA_DIR: dataDir,
+      });
+      expect([code, stdout]).toEqual([1, '']);
+      expect(stderr).toMatch(/^omega: [^\n]+ OMEGA_DATA_DIR [^\n]+\.\n$/);
+    },
+  );
+});
+
 describe('Ctrl-C and starting again', () => {
   it('SIGINT ends it cleanly with 0', async () => {
     const onboarded = await clientOf(url, platformKey).post('/business/onboard', {

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Operation } from '../../contract/index.ts';
 import {
   type ContractRequest,
+  exampleRequest,
   guarded,
   slotsOf,
   type Things,
@@ -10,18 +11,27 @@ import {
   wire,
 } from '../support/contract-requests.ts';
 import { dumpBusiness } from '../support/dump.ts';
+import { expectProblem } from '../support/expect-problem.ts';
 import { type Answer, type Client, clientOf, type RunningOmega, startOmega } from '../support/omega.ts';
 import { readyFor } from '../support/ready.ts';
-import { businessWithThings } from '../support/things.ts';
+import { businessWithThings, nobodysNewClient, withNewClient } from '../support/things.ts';
 
 let omega: RunningOmega;
 let byKey: Client;
 let bySession: Client;
 let own: Things;
+let byOther: Client;
 let others: Things;
+let turn = 0;
+
+/** Another business's things and nobody's, with ids that no request of this file has named before. */
+async function strangers(): Promise<{ theirs: Things; nobodys: Things }> {
+  turn++;
+  return { theirs: await withNewClient(byOther, others, turn), nobodys: nobodysNewClient(nobody, turn) };
+}
 
 /** Of the same kinds and lengths as real ones, and nobody's. */
-const nobodys: Things = {
+const nobody: Things = {
   business_id: 9009,
   client_id: 90092,
   other_client_id: 90093,
@@ -47,7 +57,9 @@ beforeAll(async () => {
   const a = await businessWithThings(omega, 1001);
   own = a.things;
   byKey = a.api;
-  others = (await businessWithThings(omega, 2002)).things;
+  const b = await businessWithThings(omega, 2002);
+  others = b.things;
+  byOther = b.api;
   // A manager who is in nobody's way: ending the sessions of `own.staff_id` leaves this one.
   const staffId = own.staff_id + 7;
   await omega.platform.post('/business/onboard', {
@@ -72,11 +84,16 @@ const send = (row: Operation, client: Client, request: ContractRequest): Promise
 };
 
 /** An answer without what differs between any two requests, and without the very ids that were sent. */
-function comparable(answer: Answer, sent: Things): { status: number; text: string } {
+function comparable(answer: Answer, strange: Things[]): { status: number; text: string } {
   const { request_id: _, ...body } = answer.body;
   let text = JSON.stringify(body);
-  for (const [name, thing] of Object.entries(sent)) text = text.replaceAll(String(thing), `<sent ${name}>`);
+  // The longest first: a business's number may be the beginning of its client's.
+  const named = strange
+    .flatMap((things) => Object.entries(things).map(([name, thing]) => [name, String(thing)] as const))
+    .sort(([, a], [, b]) => b.length - a.length);
+  for (const [name, thing] of named) text = text.replaceAll(thing, `<sent ${name}>`);
   text = text
+    .replaceAll(/"provider_message_id":"(SM[0-9a-f]{32}|[^"]*@[^"]*)"/g, '"provider_message_id":"<id>"')
     .replaceAll(/[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}/g, '<id>')
     .replaceAll(/oms_[\w-]{43}/g, '<token>')
     // A client that Omega makes: 2^40 upward.
@@ -93,6 +110,7 @@ const walked = guarded.filter(([, row]) => row.auth !== 'platform');
 describe("another business's id in any place answers as one that nobody has, and changes nothing there", () => {
   test.each(walked)('%s', async (id, row) => {
     const slots = slotsOf(row, own);
+    const { theirs, nobodys } = await strangers();
     const before = await dumpBusiness(omega.omega.database.db, others.business_id);
     for (const [i, { place }] of slots.entries()) {
       const ready = await readyFor(id, { omega, api: byKey, things: own });
@@ -103,10 +121,12 @@ describe("another business's id in any place answers as one that nobody has, and
       expect(Object.keys(row.output), `${slot.place}: ${JSON.stringify(base.body)}`).toContain(
         String(base.status),
       );
+      if (place.includes('.0.')) expect(base.body.failed, place).toBe(0);
       for (const [who, client] of Object.entries({ key: byKey, session: bySession })) {
-        const theirs = comparable(await send(row, client, slot.naming(others)), others);
-        const unknown = comparable(await send(row, client, slot.naming(nobodys)), nobodys);
-        expect(theirs, `${id} ${slot.place} with a ${who}`).toEqual(unknown);
+        const both = [theirs, nobodys];
+        const asTheirs = comparable(await send(row, client, slot.naming(theirs)), both);
+        const asUnknown = comparable(await send(row, client, slot.naming(nobodys)), both);
+        expect(asTheirs, `${id} ${slot.place} with a ${who}`).toEqual(asUnknown);
       }
     }
     await omega.settled();
@@ -116,7 +136,11 @@ describe("another business's id in any place answers as one that nobody has, and
 
 describe("another business's ids in every place at once are refused as those that nobody has", () => {
   test.each(walked)('%s', async (id, row) => {
-    const slots = slotsOf(row, await readyFor(id, { omega, api: byKey, things: own }));
+    const slots = slotsOf(row, await readyFor(id, { omega, api: byKey, things: own })).filter(
+      // A body is one item or a list of them; the list's places are walked above.
+      ({ place }) => !place.includes('.0.'),
+    );
+    const { theirs, nobodys } = await strangers();
     // An operation that names nothing cannot name another's.
     if (slots.length === 0) return;
     const all = (things: Things): ContractRequest => {
@@ -127,11 +151,40 @@ describe("another business's ids in every place at once are refused as those tha
       return merged as unknown as ContractRequest;
     };
     const before = await dumpBusiness(omega.omega.database.db, others.business_id);
-    const theirs = await send(row, byKey, all(others));
+    const answer = await send(row, byKey, all(theirs));
     const namesBusiness = slots.some((slot) => slot.place.endsWith('.business_id'));
-    expect(theirs.status).toBe(namesBusiness ? 403 : 404);
-    expect(comparable(theirs, others)).toEqual(comparable(await send(row, byKey, all(nobodys)), nobodys));
+    expect(answer.status).toBe(namesBusiness ? 403 : 404);
+    const both = [theirs, nobodys];
+    expect(comparable(answer, both)).toEqual(comparable(await send(row, byKey, all(nobodys)), both));
     expect(await dumpBusiness(omega.omega.database.db, others.business_id)).toEqual(before);
+  });
+});
+
+describe("another business's cursor is refused as one that was made up", () => {
+  const paged = walked.filter(([, row]) => row.input.query?.properties.cursor);
+
+  test.each(paged)('%s', async (_, row) => {
+    const needed = (things: Things) => {
+      const { query, ...rest } = exampleRequest(row, things);
+      const required = new Set<string>(row.input.query?.required ?? []);
+      return {
+        ...rest,
+        query: Object.fromEntries(Object.entries(query).filter(([name]) => required.has(name))),
+      };
+    };
+    const page = (client: Client, things: Things, more: object) => {
+      const request = needed(things);
+      return send(row, client, { ...request, query: { ...request.query, ...more } });
+    };
+    const { body } = await page(byOther, others, { limit: 1 });
+    expect(body.next_cursor, 'their list has more rows than one').toEqual(expect.any(String));
+    const again = await page(byOther, others, { limit: 1, cursor: body.next_cursor });
+    expect(again.status, 'it is good where it was given').toBe(200);
+    for (const cursor of [body.next_cursor, `${body.next_cursor}x`, 'made-up']) {
+      const answer = await page(byKey, own, { limit: 1, cursor });
+      expectProblem(answer, 422, 'invalid_parameters', cursor);
+      expect(answer.body.errors.map((fault: { path: string }) => fault.path)).toEqual(['cursor']);
+    }
   });
 });
 

@@ -1,6 +1,9 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { contract } from '../../contract/index.ts';
 import { impersonalTables, personalData } from '../../server/identity/personal-data.ts';
+import { showNobody } from '../../server/identity/traces.ts';
+import { dumpText } from '../support/dump.ts';
 import { type Client, type RunningOmega, startOmega } from '../support/omega.ts';
 
 let omega: RunningOmega;
@@ -50,7 +53,7 @@ async function traces(): Promise<string[]> {
   return [...new Set(found)].sort();
 }
 
-describe('erasing a client', () => {
+describe('eraseClient: erasing a client', () => {
   let conversationId: string;
   let waiting: string[];
 
@@ -194,7 +197,7 @@ describe('erasing a client', () => {
   });
 });
 
-describe('of mail', () => {
+describe('eraseClient, of mail', () => {
   const word = 'Wurzelwerk';
   let failed: string;
   let mail: string;
@@ -300,6 +303,21 @@ describe('of mail', () => {
   });
 });
 
+test('erases who was merged into them, and their name where it stood as a candidate', async () => {
+  const phone = '+12025550195';
+  await api.call('PUT', `${base}/611`, { name: 'Wilhelmina Altname', phones: ['+12025550196'] });
+  await api.call('PUT', `${base}/611`, { name: 'Wilhelmina Altername' });
+  await api.call('PUT', `${base}/612`, { name: 'Wilhelmina Neuname', phones: [phone] });
+  await api.call('PUT', `${base}/613`, { name: 'Somebody Else', phones: [phone] });
+  const thread = await inbound(phone, 'Who am I?');
+  const of = `${base}/${thread.client_id}/conversations/${thread.conversation_id}`;
+  expect((await api.post(`${of}/assign`, { staff_id: 12345 })).body.candidates).toHaveLength(2);
+  await api.post(`${base}/612/merge`, { merge_client_id: 611 });
+  expect(await dumpText(omega.omega.database.db)).toContain('Wilhelmina');
+  expect((await erase(611)).body).toMatchObject({ client_id: 612 });
+  expect((await dumpText(omega.omega.database.db)).match(/.*(Wilhelmina|wilhelmina).*/g)).toBe(null);
+});
+
 test('what two people share stays with the other: the phone, and its consent', async () => {
   const phone = '+12025550180';
   await api.call('PUT', `${base}/601`, { name: 'Parent', phones: [phone] });
@@ -311,17 +329,30 @@ test('what two people share stays with the other: the phone, and its consent', a
   expect(sent.body.status).toBe('suppressed');
 });
 
-test('the export tells everything, page by page, notes among it', async () => {
+test('exportClient: the export tells everything, page by page, notes among it', async () => {
   const phone = '+12025550190';
   await api.call('PUT', `${base}/701`, { name: 'Export Me', phones: [phone] });
   const { conversation_id } = await inbound(phone, 'One');
   await inbound(phone, 'STOP');
   await api.post(`${base}/701/conversations/${conversation_id}/note`, { content: 'A note' });
+  // Of their address, told of somebody else who shares it.
+  await api.call('PUT', `${base}/702`, { name: 'Shares It', phones: [phone] });
+  await api.post('/businesses/1001/consents', {
+    client_id: 702,
+    channel: 'sms',
+    address: phone,
+    state: 'granted',
+    category: 'marketing',
+    source: 'front_desk',
+  });
   const first = await api.get(`${base}/701/export?limit=2`);
   expect(first.status).toBe(200);
   expect(first.body).toMatchObject({
     client: { client_id: 701, name: 'Export Me' },
-    consents: [{ address: phone, state: 'revoked', source: 'keyword', evidence: { content: 'STOP' } }],
+    consents: [
+      { address: phone, state: 'revoked', source: 'keyword', evidence: { content: 'STOP' } },
+      { address: phone, state: 'granted', category: 'marketing', source: 'front_desk' },
+    ],
     conversations: [{ conversation_id }],
     has_more: true,
   });
@@ -354,6 +385,20 @@ test("another business's client is as unknown as one that is nowhere", async () 
     expect({ ...theirs.body, request_id: '' }).toEqual({ ...nowhere.body, request_id: '' });
   }
   expect((await api.get(`${base}/801`)).body.name).toBe('Ours');
+});
+
+test('the operations whose kept answers are not looked through have none that shows a person', async () => {
+  for (const id of showNobody) {
+    const { output } = contract[id as keyof typeof contract];
+    expect(JSON.stringify(output), id).not.toMatch(
+      /"(name|address|addresses|phone|email|candidates|client)":/,
+    );
+  }
+  const { rows } = await sql<{ definition: string }>`
+    select indexdef as definition from pg_indexes where indexname = 'requests_that_show'`.execute(
+    omega.omega.database.db,
+  );
+  expect(rows[0]!.definition.match(/'(\w+)'/g)).toEqual(showNobody.map((id) => `'${id}'`));
 });
 
 test('every column of the database is judged: erased, or nothing of a person', async () => {

@@ -51,7 +51,7 @@ async function everyone(businessId = 1001): Promise<unknown> {
   return { clients, addresses };
 }
 
-describe('an import', () => {
+describe('importClients: an import', () => {
   test('of 5,000 clients writes each, and again changes none', async () => {
     const rows = Array.from({ length: 5_000 }, (_, i) => ({
       client_id: 10_000 + i,
@@ -76,7 +76,7 @@ describe('an import', () => {
     expect(await everyone()).toEqual(after);
   }, 120_000);
 
-  test('names what is wrong with which row, and writes the others', async () => {
+  test('listClientImportErrors: names what is wrong with which row, and writes the others', async () => {
     const answer = await send(
       [
         '{"client_id":1,"name":"Fine"}',
@@ -110,6 +110,17 @@ describe('an import', () => {
       ],
     );
     expect((await api.get(`${base}/9`)).body.name).toBe('Last, and no line end');
+  });
+});
+
+describe('getClientImport, listClientImports and listClientImportErrors', () => {
+  test('tell afterwards what the import answered, page by page', async () => {
+    const answer = await send(lines(Array.from({ length: 9 }, (_, i) => ({ name: `Nobody ${i}` }))));
+    expect(answer.body).toMatchObject({ rows: 9, failed: 9 });
+    expect((await api.get(`${base}/imports/${answer.body.import_id}`)).body).toEqual(answer.body);
+    const { errors: _, more_errors: __, ...summary } = answer.body;
+    const listed = await api.get(`${base}/imports?request_id=${answer.body.request_id}`);
+    expect(listed.body).toEqual({ data: [summary], next_cursor: null, has_more: false });
     const pages = await api.get(`${base}/imports/${answer.body.import_id}/errors?limit=4`);
     expect(pages.body.data).toEqual(answer.body.errors.slice(0, 4));
     const next = await api.get(
@@ -187,16 +198,19 @@ describe('an import', () => {
     expect((await api.call('PUT', `${base}/1`, 'x', csv)).status).toBe(415);
   });
 
-  test('the same request id gives the first answer again, another format is refused', async () => {
+  test('the same request id gives the first answer again, another stream is refused', async () => {
     const body = lines([{ client_id: 51, name: 'Once' }]);
     const first = await send(body, ndjson, 'import-51');
     const again = await send(body, ndjson, 'import-51');
     expect(again.headers.get('idempotency-replayed')).toBe('true');
     expect(again.body).toEqual(first.body);
     expect((await send('client_id\n51\n', csv, 'import-51')).body.code).toBe('request_id_reused');
+    const other = await send(lines([{ client_id: 51, name: 'Twice' }]), ndjson, 'import-51');
+    expect([other.status, other.body.code]).toEqual([422, 'request_id_reused']);
+    expect((await api.get(`${base}/51`)).body.name).toBe('Once');
   });
 
-  test('shows its progress while it runs, keeps what was reached when the stream breaks, and starts again', async () => {
+  test('listClientImports, getClientImport: shows its progress while it runs, keeps what was reached when the stream breaks, and starts again', async () => {
     const http = request(`${omega.url}${base}/import`, {
       method: 'POST',
       headers: { ...ndjson, 'x-api-key': key, 'idempotency-key': 'import-broken' },

@@ -20,7 +20,7 @@ const inbound = async (from: string, content: string) => {
 };
 const merge = (into: number, other: number) => api.post(`${base}/${into}/merge`, { merge_client_id: other });
 
-describe('merging a provisional client into one of the host', () => {
+describe('mergeClient: merging a provisional client into one of the host', () => {
   let provisional: { client_id: number; conversation_id: string };
   let own: { conversation_id: string };
 

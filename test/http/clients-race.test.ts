@@ -93,3 +93,67 @@ test('nothing is written to a client while they are erased that is not erased to
     expect(rows[0]).toEqual({ words: 0, waiting: 0, addresses: 0 });
   }
 });
+
+test('merged or erased first, or written to in between: one of them wins, and nothing is left half', async () => {
+  for (let round = 0; round < 5; round++) {
+    const [host, other] = [800 + 2 * round, 801 + 2 * round];
+    const phones = [`+120255506${10 + round}`, `+120255507${10 + round}`];
+    await api.call('PUT', `${base}/${host}`, { name: 'Stays', phones: [phones[0]] });
+    await api.call('PUT', `${base}/${other}`, { name: 'Goes', phones: [phones[1]] });
+    await Promise.all([send(host), send(other)]);
+    const answers = await Promise.all([
+      send(other),
+      api.post(`${base}/${host}/merge`, { merge_client_id: other }),
+      api.call('DELETE', `${base}/${round % 2 === 0 ? host : other}`),
+      send(host),
+      inbound(phones[1]!),
+      api.call('PUT', `${base}/${other}`, { name: 'Renamed' }),
+    ]);
+    for (const { status } of answers) expect([200, 201, 202, 409]).toContain(status);
+    const { rows } = await sql<{ names: number; words: number; waiting: number; astray: number }>`
+      select
+        (select count(*) from clients where client_id in (${host}, ${other}) and name is not null
+          and (erased_at is not null or merged_into is not null)) as names,
+        (select count(*) from messages m join clients c using (business_id, client_id)
+          where c.client_id in (${host}, ${other}) and c.erased_at is not null and m.content <> '[erased]') as words,
+        (select count(*) from messages m join clients c using (business_id, client_id)
+          where c.client_id in (${host}, ${other}) and c.erased_at is not null and m.status = 'queued') as waiting,
+        (select count(*) from messages m join clients c using (business_id, client_id)
+          where c.client_id in (${host}, ${other}) and c.merged_into is not null)
+        + (select count(*) from client_addresses l join clients c using (business_id, client_id)
+          where c.client_id in (${host}, ${other}) and (c.merged_into is not null or c.erased_at is not null)) as astray`.execute(
+      omega.omega.database.db,
+    );
+    expect(rows[0]).toEqual({ names: 0, words: 0, waiting: 0, astray: 0 });
+  }
+});
+
+test('an import and messages to the same people at once: every one is written, and nobody is there twice', async () => {
+  const people = Array.from({ length: 60 }, (_, i) => ({
+    client_id: 900 + i,
+    name: `Imported ${i}`,
+    phones: [`+120255508${10 + i}`],
+  }));
+  const body = people.map((row) => `${JSON.stringify(row)}\n`).join('');
+  const load = () => api.call('POST', `${base}/import`, body, { 'content-type': 'application/x-ndjson' });
+  const answers = await Promise.all([
+    load(),
+    ...people.map(({ client_id, phones }) =>
+      api.post('/sms/queue', { client_id, to: phones[0], content: 'Hello' }),
+    ),
+    load(),
+  ]);
+  expect(answers.map(({ status }) => status).filter((status) => status !== 200 && status !== 202)).toEqual(
+    [],
+  );
+  const { body: again } = await load();
+  expect(again).toMatchObject({ rows: 60, failed: 0, unchanged: 60 });
+  const { rows } = await sql<{ clients: number; messages: number; strangers: number }>`
+    select
+      (select count(*) from clients where client_id between 900 and 959) as clients,
+      (select count(*) from messages where client_id between 900 and 959) as messages,
+      (select count(*) from client_addresses where address like '+120255508%' and client_id not between 900 and 959) as strangers`.execute(
+    omega.omega.database.db,
+  );
+  expect(rows[0]).toEqual({ clients: 60, messages: 60, strangers: 0 });
+});

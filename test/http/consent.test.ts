@@ -128,6 +128,21 @@ describe('CANCEL after a message about an appointment', () => {
     });
   });
 
+  it('says nothing of an old word that is told today, after a reminder of today', async () => {
+    const phone = newPhone();
+    const reminder = await queue(phone, { external_ref: { type: 'appointment', id: '2' } });
+    await omega.settled();
+    await api.post('/messages', {
+      channel: 'sms',
+      direction: 'inbound',
+      from: phone,
+      content: 'STOP',
+      occurred_at: new Date(omega.clock.now() - 30 * 86_400_000).toISOString(),
+    });
+    const notes = (await conversation(reminder)).filter((one: { channel: string }) => one.channel === 'note');
+    expect(notes).toEqual([]);
+  });
+
   it('says nothing where there was no such message, or long ago', async () => {
     const phone = newPhone();
     const reminder = await queue(phone, { external_ref: { type: 'appointment', id: '1' } });
@@ -140,7 +155,7 @@ describe('CANCEL after a message about an appointment', () => {
   });
 });
 
-describe('POST and GET /businesses/{business_id}/consents', () => {
+describe('recordConsent, listConsents: POST and GET /businesses/{business_id}/consents', () => {
   it('keeps marketing apart from the rest, and a STOP above both', async () => {
     const phone = newPhone();
     const consent = (state: string, category: string) =>
@@ -256,6 +271,45 @@ describe('quiet hours', () => {
     expect(offer.body.status).toBe('scheduled');
     const [shown] = await conversation(offer);
     expect(shown.send_at).toBe('2026-06-04T12:00:00.000Z');
+  });
+
+  it('hold for what is moved into them too, by its id and with its appointment', async () => {
+    await at('2026-06-03T15:00:00.000Z');
+    const offer = await queue(newPhone(), {
+      category: 'marketing',
+      send_at: '2026-06-04T15:00:00.000Z',
+      external_ref: { type: 'appointment', id: 'late', starts_at: '2026-06-04T16:00:00.000Z' },
+    });
+    const path = `/messages/${offer.body.message_id}`;
+    const moved = await api.post(`${path}/reschedule`, { send_at: '2026-06-05T02:30:00.000Z' });
+    expect(moved.body).toMatchObject({ status: 'scheduled', send_at: '2026-06-05T12:00:00.000Z' });
+    expect((await api.get(`${path}/timeline`)).body.message.reason).toBe('window');
+    const later = await api.post('/external-refs/appointment/late', {
+      action: 'moved',
+      starts_at: '2026-06-05T06:00:00.000Z',
+    });
+    // 14 hours on from 08:00 is 22:00 in New York.
+    expect(later.body.messages).toMatchObject([{ outcome: 'moved', send_at: '2026-06-06T12:00:00.000Z' }]);
+    await api.post(`${path}/reschedule`, { send_at: '2026-06-05T15:00:00.000Z' });
+    expect((await api.get(`${path}/timeline`)).body.message.reason).toBeNull();
+    await api.post(`${path}/cancel`);
+  });
+
+  it('hold what was due before and held up into them, and show until when', async () => {
+    await at('2026-06-07T15:00:00.000Z');
+    const offer = await queue(newPhone(), { category: 'marketing', send_at: '2026-06-08T00:59:00.000Z' });
+    await omega.tick(12 * 3_600_000); // 23:00 in New York
+    const held = (await api.get(`/messages/${offer.body.message_id}/timeline`)).body;
+    expect(held.message).toMatchObject({
+      status: 'scheduled',
+      reason: 'window',
+      send_at: '2026-06-08T12:00:00.000Z',
+      attempts: 0,
+    });
+    expect(held.entries.map((entry: { kind: string }) => entry.kind)).toContain('held');
+    await omega.tick(10 * 3_600_000);
+    const sent = (await api.get(`/messages/${offer.body.message_id}/timeline`)).body.message;
+    expect(sent).toMatchObject({ status: 'delivered', reason: null, attempts: 1 });
   });
 
   it('are told beforehand by preflight, which decides the same', async () => {

@@ -31,7 +31,7 @@ const events = async (clientId: number) => {
   return rows.filter(({ data }) => data.client_id === clientId).map(({ type }) => type);
 };
 
-describe('POST /businesses/{business_id}/clients/{client_id}/conversations', () => {
+describe('createConversation', () => {
   test('makes a conversation, 201, and from then on gives the one that is there, 200', async () => {
     const client_id = newClient();
     const made = await create(client_id, {
@@ -58,6 +58,8 @@ describe('POST /businesses/{business_id}/clients/{client_id}/conversations', () 
       location_id: 2,
       last_message: null,
       unread_count: 0,
+      identity_confirmed: true,
+      candidates: [],
       waiting_since: null,
       channels: [],
       created_at: now,

@@ -64,7 +64,7 @@ const found = async (query: Record<string, unknown>, caller = api) => {
 };
 const everyone = ['Dov', 'ANABEL', 'Ana', 'Chloé', 'Ben'];
 
-test('a row has the client, where the conversation stands, its last message and who waits since when', async () => {
+test('listConversations: a row has the client, where the conversation stands, its last message and who waits since when', async () => {
   const { body } = await api.get(withQuery(list, { client: 'Chloé' }));
   const { conversation_id, client_id } = byName.get('Chloé')!;
   expect(body).toEqual({
@@ -88,6 +88,8 @@ test('a row has the client, where the conversation stands, its last message and 
         unread_count: 1,
         waiting_since: '2026-03-10T15:05:00.000Z',
         channels: ['sms'],
+        identity_confirmed: true,
+        candidates: [],
         created_at: '2026-03-10T15:02:00.000Z',
         updated_at: '2026-03-10T15:05:00.000Z',
       },
@@ -105,7 +107,7 @@ test('a row has the client, where the conversation stands, its last message and 
   expect(ben).toMatchObject({ last_message: null, channels: [], client: { email: 'ben@example.com' } });
 });
 
-describe('filters', () => {
+describe('listConversations, filters', () => {
   test.each<[Record<string, unknown>, string[]]>([
     [{}, everyone],
     [{ status: 'open' }, ['Dov', 'Ana']],
@@ -131,7 +133,8 @@ describe('filters', () => {
     [{ client: 'LIMA' }, ['Ana']],
     [{ client: 'ångström' }, ['Chloé']],
     [{ client: '100%_' }, ['Ben']],
-    [{ client: '%' }, ['Ben']],
+    [{ client: '%' }, []],
+    [{ client: 'angstrom' }, ['Chloé']],
     [{ client: '\\' }, []],
     [{ client: '(202) 555-0123' }, ['Ana']],
     [{ client: '+12025550124' }, ['Ben']],
@@ -182,7 +185,7 @@ describe('filters', () => {
   });
 });
 
-describe('the order', () => {
+describe('listConversations, order', () => {
   test('is by the last activity, newest first, unless told', async () => {
     expect((await found({})).slice(2)).toEqual(everyone.slice(2));
     expect(await found({ sort: 'newest' })).toEqual(await found({}));
@@ -194,7 +197,7 @@ describe('the order', () => {
   });
 });
 
-describe('pages', () => {
+describe('listConversations, pages', () => {
   const many = '/businesses/2002/conversations';
   let there: Client;
   const from = (i: number) => `+1202600${String(i).padStart(4, '0')}`;

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { inTransaction } from '../../server/core/db/index.ts';
 import { createLog } from '../../server/core/log.ts';
 import { claimMessages } from '../../server/messages/claim.ts';
+import { giveUpAttempts } from '../../server/messages/claimed-besides.ts';
 import { createCarrierEvents } from '../../server/messages/index.ts';
 import { settleAttempts } from '../../server/messages/settle.ts';
 import { type Client, type RunningOmega, startOmega, testSecrets } from '../support/omega.ts';
@@ -25,10 +26,14 @@ afterAll(() => omega.close());
 
 const leaseMs = 30_000;
 const now = () => new Date(omega.clock.now());
-const claim = (messageId: string, at = now()) =>
-  inTransaction(omega.omega.database.db, (tx) =>
+async function claim(messageId: string, at = now()) {
+  const { db } = omega.omega.database;
+  const { claimed, lost } = await inTransaction(db, (tx) =>
     claimMessages(tx, at, omega.omega.queue, [{ businessId: 1001, messageId }], leaseMs, testSecrets),
   );
+  await inTransaction(db, (tx) => giveUpAttempts(tx, at, omega.omega.queue, lost));
+  return claimed;
+}
 const settle = (
   messageId: string,
   attemptNo: number,

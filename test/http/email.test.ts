@@ -53,7 +53,7 @@ async function queue(body: object): Promise<Sent> {
   return answer.body;
 }
 
-describe('POST /email/queue', () => {
+describe('queueEmail', () => {
   test('sends the mail with all that was given, and shows it in the conversation', async () => {
     const to = someone();
     const sent = await queue({
@@ -80,6 +80,7 @@ describe('POST /email/queue', () => {
       reply_to: 'desk@lotus.example',
       attachments: [],
       segments: null,
+      call: null,
       auto_reply: false,
       sender_type: 'staff',
     });
@@ -122,6 +123,17 @@ describe('POST /email/queue', () => {
     expect([neither.status, neither.body.errors[0].path]).toEqual([422, 'text']);
     const bare = await lotus.post('/email/queue', { to: someone(), text: 'Hi' });
     expect([bare.status, bare.body.errors[0].path]).toEqual([422, 'subject']);
+  });
+
+  test('the derived text has no address that was taken out of a link, and an empty mail is refused', async () => {
+    const sent = await queue({
+      to: someone(),
+      subject: 'Hi',
+      html: '<p>Read <a href="javascript:alert(1)">this</a> or <a href="https://lotus.example/">that</a></p>',
+    });
+    expect((await messageOf(lotus, sent)).content).toBe('Read this or that [https://lotus.example/]');
+    const empty = await lotus.post('/email/queue', { to: someone(), subject: 'Hi', text: '' });
+    expect([empty.status, empty.body.errors[0].path]).toEqual([422, 'text']);
   });
 
   test('the same request id is one mail, and another body under it is refused', async () => {
@@ -178,7 +190,7 @@ describe('POST /email/queue', () => {
   });
 });
 
-describe('nothing from a caller can add a header or a recipient', () => {
+describe('queueEmail: nothing from a caller can add a header or a recipient', () => {
   const controls = ['\r', '\n', '\r\n', '\0', '\t', '\v', '\x1b', '\x7f', '\u0085', '\u2028', '\u2029'];
   const fields: [string, (bad: string) => object, string][] = [
     ['subject', (bad) => ({ subject: `Hi${bad}Bcc: thief@evil.example` }), 'subject'],
@@ -299,11 +311,11 @@ describe('nothing from a caller can add a header or a recipient', () => {
   });
 });
 
-describe('files', () => {
+describe('downloadAttachment', () => {
   const bytes = Buffer.from([0, 1, 2, 255, 254, 13, 10]);
   const file = { filename: 'plan.pdf', content_type: 'application/pdf', content: bytes.toString('base64') };
 
-  test('are kept, handed to the carrier byte for byte, and can be downloaded', async () => {
+  test('downloadAttachment: are kept, handed to the carrier byte for byte, and can be downloaded', async () => {
     const sent = await queue({
       to: someone(),
       ...hello,
@@ -415,7 +427,7 @@ describe('files', () => {
   });
 });
 
-describe('POST /email/record', () => {
+describe('recordEmail', () => {
   test('writes a mail down, sends nothing, and the same mail of a carrier twice is one', async () => {
     const body = {
       to: someone(),
@@ -467,7 +479,7 @@ describe('POST /email/record', () => {
   });
 });
 
-describe('POST /email/status', () => {
+describe('updateEmailStatus', () => {
   test('moves forward only, and a late bounce turns delivered mail into undelivered', async () => {
     const sent = await queue({ to: someone(), ...hello });
     const report = (body: object) => lotus.post('/email/status', { message_id: sent.message_id, ...body });
@@ -505,7 +517,7 @@ describe('POST /email/status', () => {
   });
 });
 
-describe("the simulator's mailboxes", () => {
+describe("queueEmail to the simulator's mailboxes", () => {
   test.each([
     ['success', { status: 'delivered', reason: null }],
     ['bounce', { status: 'undelivered', reason: 'invalid_address', error_code: '5.1.1', retryable: false }],

@@ -359,7 +359,7 @@ describe('what the server refuses', () => {
     });
     const { steps } = (await api.get('/business/1004/onboarding')).body;
     expect(steps.find((step: { status: string }) => step.status === 'failed')).toMatchObject({
-      error: expect.stringContaining('no credentials for smtp'),
+      error: expect.stringContaining('no credentials for smtp, with which mailgun sends'),
       remedy: expect.stringContaining('providers.smtp'),
     });
     expect(await messageOf(await send({ to: someone() }, api))).toMatchObject({

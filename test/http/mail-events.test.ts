@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   type Amazon,
@@ -440,6 +441,28 @@ describe('a batch', () => {
       'status.sent',
     ]);
   });
+});
+
+test('erasing the client erases what was told of them, every copy of it', async () => {
+  const mail = await sentMail();
+  const told = () => lotus.sendgrid([sendgrid(mail, 'bounce', { type: 'bounce', sg_event_id: 'once' })]);
+  for (let i = 0; i < 2; i += 1) expect(await post(omega, 'sendgrid', told())).toBe(200);
+  const copies = async () => {
+    const { body } = await omega.platform.get('/webhook-receipts?provider=sendgrid&limit=100');
+    const bodies = body.data.map(async ({ receipt_id }: { receipt_id: string }) => {
+      const receipt = await omega.platform.get(`/webhook-receipts/${receipt_id}`);
+      return String(receipt.body.body);
+    });
+    return (await Promise.all(bodies)).filter((text) => text.includes(mail.to)).length;
+  };
+  expect(await copies()).toBe(2);
+  expect((await api.call('DELETE', `/businesses/1001/clients/${mail.client_id}`)).status).toBe(200);
+  expect(await copies()).toBe(0);
+  const { rows } = await sql<{ found: number }>`
+    select count(*)::int as found from carrier_events where payload::text like ${`%${mail.to}%`}`.execute(
+    omega.omega.database.db,
+  );
+  expect(rows[0]).toEqual({ found: 0 });
 });
 
 test('an event finds its mail by our Message-ID alone', async () => {

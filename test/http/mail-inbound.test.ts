@@ -288,6 +288,8 @@ describe('each provider hands over the same mail', () => {
       `/businesses/1001/messages/${message.message_id}/attachments/${message.attachments[1]!.attachment_id}`,
     );
     expect(file.body).toBe(attachment.toString());
+    // Who is new is called what they call themselves.
+    expect((await rowOf(api, 1001, message)).client).toMatchObject({ name: 'Ana Lima', provisional: true });
     // Told twice, it is one message.
     expect(await messagesOf(api, 1001, message)).toHaveLength(1);
   });
@@ -345,11 +347,40 @@ describe('whose password', () => {
     const mixed = new URL(inboundUrl);
     mixed.password = theirs.password;
     expect(await post(omega, 'sendgrid', withPassword(form, mixed))).toBe(403);
-    // To Lotus's address, by Rival's URL: Rival gets it, as its catch-all, and Lotus nothing.
-    const before = await newest();
+    // To Lotus's address, by Rival's URL: neither gets it.
+    const all = () => omega.omega.database.db.selectFrom('messages').select('message_id').execute();
+    const before = await all();
     expect(await post(omega, 'sendgrid', withPassword(form, theirs))).toBe(200);
-    expect((await newest())?.message_id).toBe(before?.message_id);
+    expect(await all()).toEqual(before);
+    expect(await lastReceipt()).toMatchObject({ state: 'ignored', business_id: 2002 });
+    // To an address that is nobody's: Rival's, as its catch-all.
+    const stray = multipart([{ name: 'email', content: mail({ to: 'info@rival.example' }) }]);
+    expect(await post(omega, 'sendgrid', withPassword(stray, theirs))).toBe(200);
+    expect(await lastReceipt()).toMatchObject({ state: 'applied', business_id: 2002 });
   });
+});
+
+test('businesses that share an account each get what is theirs, whichever of them the URL names', async () => {
+  const shared = mailAccount(now, 'arn:aws:sns:us-east-1:123456789012:shared', amazon);
+  for (const business_id of [3003, 4004]) {
+    const address = `hello@b${business_id}.example`;
+    const senders = [{ channel: 'email' as const, address, provider: 'simulator' as const }];
+    await omega.business({ business_id, senders, providers: { postmark: shared.providers.postmark! } });
+  }
+  const told = shared.postmark({
+    FromFull: { Email: someone() },
+    ToFull: [{ Email: 'hello@b4004.example' }],
+    OriginalRecipient: 'hello@b4004.example',
+    MessageID: `postmark-${++count}`,
+    TextBody: 'Hello',
+  });
+  expect(await post(omega, 'postmark?business_id=3003', told)).toBe(200);
+  const rows = await omega.omega.database.db
+    .selectFrom('messages')
+    .select('business_id')
+    .where('provider_message_id', '=', `postmark-${count}`)
+    .execute();
+  expect(rows).toEqual([{ business_id: 4004 }]);
 });
 
 describe('a thread is found', () => {
@@ -509,9 +540,12 @@ describe('machines', () => {
     expect(await rowOf(api, 1001, message!)).toMatchObject({ waiting_since: null, unread_count: 1 });
   });
 
-  test('Auto-Submitted: no is a person', async () => {
-    expect((await receive(mail({ headers: ['Auto-Submitted: no'] })))?.auto_reply).toBe(false);
-  });
+  test.each(['Auto-Submitted: no', 'List-Unsubscribe: <https://crm.example/u>'])(
+    '%s: it is a person',
+    async (header) => {
+      expect((await receive(mail({ headers: [header] })))?.auto_reply).toBe(false);
+    },
+  );
 
   test('a mail of ours that comes back, one of our own address, and one of sixty hops are loops', async () => {
     const { body } = await api.post('/email/queue', {

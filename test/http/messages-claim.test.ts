@@ -44,7 +44,7 @@ test('of two jobs for one message at the same moment, one sends', async () => {
   const ids = [{ businessId: 1001, messageId: body.message_id as string }];
   const claim = (hold: Promise<void>, claimed = () => {}) =>
     db.transaction().execute(async (tx) => {
-      const taken = await claimMessages(tx, now, omega.omega.queue, ids, 30_000, testSecrets);
+      const { claimed: taken } = await claimMessages(tx, now, omega.omega.queue, ids, 30_000, testSecrets);
       claimed();
       await hold;
       return taken.length;

@@ -47,7 +47,7 @@ const contents = async (query: Record<string, unknown>) => {
 };
 const all = ['first', 'second', 'third', 'fourth', 'fifth', 'sixth', 'seventh'];
 
-describe('GET …/conversations/{conversation_id}/messages', () => {
+describe('listMessages: GET …/conversations/{conversation_id}/messages', () => {
   test('has every message over all channels, notes among them, newest first unless told', async () => {
     expect(await contents({})).toEqual(all.toReversed());
     expect(await contents({ order: 'newest' })).toEqual(all.toReversed());
@@ -123,7 +123,7 @@ describe('GET …/conversations/{conversation_id}/messages', () => {
   });
 });
 
-describe('pages', () => {
+describe('listMessages, pages', () => {
   const busy = '+12025550777';
   let there: string;
   const text = (content: string, occurred_at?: string) =>

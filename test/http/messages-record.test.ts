@@ -16,7 +16,7 @@ afterAll(() => omega.close());
 
 const from = '+12025550123';
 
-test('a thousand items of every channel are recorded in one request, each with its own answer', async () => {
+test('recordMessages: a thousand items of every channel are recorded in one request, each with its own answer', async () => {
   const channels = ['sms', 'whatsapp', 'email', 'voice', 'webchat', 'instagram'];
   const messages = Array.from({ length: 1000 }, (_, i) => {
     const channel = channels[i % channels.length]!;
@@ -45,7 +45,7 @@ test('a thousand items of every channel are recorded in one request, each with i
   expect(again.body.results[3].message_id).toBe(answer.body.results[3].message_id);
 });
 
-test('one bad item never spoils the rest', async () => {
+test('recordMessages: one bad item never spoils the rest', async () => {
   const good = { channel: 'sms', direction: 'inbound', from, content: 'fine' };
   const messages = [
     good,
@@ -208,7 +208,7 @@ test('a single item that is wrong is refused as a whole, and its request id stay
   expect(mixed.body.errors).toMatchObject([{ path: 'content' }]);
 });
 
-test('messages are found by their request id, by both paths, in pages; a request of others is unknown', async () => {
+test('getMessagesByRequest, getBusinessMessagesByRequest: messages are found by their request id, by both paths, in pages; a request of others is unknown', async () => {
   const messages = Array.from({ length: 5 }, (_, i) => ({
     channel: 'sms',
     direction: 'inbound',

@@ -22,7 +22,7 @@ async function send(to: string, more: object = {}): Promise<string> {
 const timeline = async (id: string) => (await api.get(`/messages/${id}/timeline`)).body;
 const kinds = async (id: string) => (await timeline(id)).entries.map((entry: { kind: string }) => entry.kind);
 
-test('a retry is a new attempt of the same message, and what is still told of the old one is history', async () => {
+test('retryMessage, getMessageTimeline: a retry is a new attempt of the same message, and what is still told of the old one is history', async () => {
   const id = await send('+15005550011', { request_id: 'first-try' });
   expect((await timeline(id)).message).toMatchObject({ status: 'undelivered', reason: 'unreachable' });
   const first = (await timeline(id)).message.provider_message_id;
@@ -82,7 +82,7 @@ test('who opted out gets nothing, forced or not: the message becomes suppressed'
   });
 });
 
-test('a retry by filter takes what it says, tells what it skips, and again what is left', async () => {
+test('retryMessages: a retry by filter takes what it says, tells what it skips, and again what is left', async () => {
   const { api } = await omega.business({ business_id: 1003 });
   const ids: string[] = [];
   for (const to of ['+15005550003', '+15005550003', '+15005550003', '+15005550001', '+12025550102']) {

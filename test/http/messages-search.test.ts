@@ -59,7 +59,7 @@ const search = async (q: string, more = '') =>
 const contents = async (q: string, more = '') =>
   (await search(q, more)).body.data.map((m: Message) => m.content);
 
-test('words, prefixes, phrases and exclusions narrow a search; neither case nor accents matter', async () => {
+test('searchBusiness: words, prefixes, phrases and exclusions narrow a search; neither case nor accents matter', async () => {
   expect(await contents('move tomorrow')).toEqual([texts[6], texts[0]]);
   expect(await contents('appoint*')).toHaveLength(5);
   expect(await contents('appointment ')).toHaveLength(4);
@@ -92,7 +92,7 @@ test('highlights are places in plain text, whatever the text holds', async () =>
   ]);
 });
 
-test('both paths search one conversation alone, notes among it', async () => {
+test('searchMessages, searchConversationMessages: both paths search one conversation alone, notes among it', async () => {
   const q = 'q=appointment';
   const short = await api.get(`/messages/search?conversation_id=${conversation}&${q}`);
   const long = await api.get(

@@ -20,7 +20,7 @@ const schedule = async (to: string, ms: number, more: object = {}) =>
   (await api.post('/sms/queue', { to, content: `scheduled ${to}`, send_at: inMs(ms), ...more })).body
     .message_id as string;
 
-test('a message is canceled only before it was handed over', async () => {
+test('cancelMessage: a message is canceled only before it was handed over', async () => {
   const id = await schedule('+12025550111', minute);
   const canceled = await api.post(`/messages/${id}/cancel`);
   expect(canceled).toMatchObject({ status: 200, body: { message_id: id, status: 'canceled' } });
@@ -42,7 +42,23 @@ test('a message is canceled only before it was handed over', async () => {
   });
 });
 
-test('a message moved later goes then, one moved earlier goes earlier, each once', async () => {
+test('cancelMessage and updateExternalRef: what the carrier refused for now is called back before its next attempt', async () => {
+  const ref = { external_ref: { type: 'appointment', id: 'busy' } };
+  const send = async (more: object = {}) =>
+    (await api.post('/sms/queue', { to: '+15005550018', content: 'busy', ...more })).body.message_id;
+  const [alone, withAppointment] = [await send(), await send(ref)];
+  await omega.settled();
+  for (const id of [alone, withAppointment])
+    expect(await stateOf(id)).toMatchObject({ status: 'sending', attempts: 1 });
+  expect((await api.post(`/messages/${alone}/cancel`)).body).toMatchObject({ status: 'canceled' });
+  const off = await api.post('/external-refs/appointment/busy', { action: 'canceled' });
+  expect(off.body.messages).toMatchObject([{ message_id: withAppointment, status: 'canceled' }]);
+  await omega.tick(60 * minute);
+  for (const id of [alone, withAppointment])
+    expect(await stateOf(id)).toMatchObject({ status: 'canceled', attempts: 1 });
+});
+
+test('rescheduleMessage: a message moved later goes then, one moved earlier goes earlier, each once', async () => {
   const later = await schedule('+12025550112', minute);
   const earlier = await schedule('+12025550113', 60 * minute);
   const past = await schedule('+12025550114', 60 * minute);
@@ -68,7 +84,7 @@ test('a message moved later goes then, one moved earlier goes earlier, each once
   expect(leap).toMatchObject({ status: 422, body: { errors: [{ path: 'send_at' }] } });
 });
 
-test('an appointment that moves takes its messages with it, in one call, and none of another business', async () => {
+test('updateExternalRef: an appointment that moves takes its messages with it, in one call, and none of another business', async () => {
   const day = 1440 * minute;
   const starts_at = inMs(10 * day);
   const ref = { external_ref: { type: 'appointment', id: '8841', starts_at } };
@@ -182,7 +198,7 @@ test('an answer to a conversation that moved on is stopped, with what was missed
   expect(late.body.missed).toHaveLength(1);
 });
 
-test('a preflight decides as the send does, and leaves nothing behind', async () => {
+test('preflightMessage: a preflight decides as the send does, and leaves nothing behind', async () => {
   const { db } = omega.omega.database;
   const count = async () => {
     const tables = ['messages', 'clients', 'addresses', 'conversations', 'requests', 'events'] as const;
@@ -264,4 +280,32 @@ test('a preflight decides as the send does, and leaves nothing behind', async ()
     expect(asked.status).toBe(sent.status);
     expect(problem).toEqual(refusal);
   }
+});
+
+test('getMessageTimeline: the request, each attempt and all that was told, in order; of others it is 404', async () => {
+  const queued = await api.post('/sms/queue', {
+    to: '+15005550017',
+    content: 'Two faults, then taken',
+    request_id: 'timeline-1',
+  });
+  const { message_id } = queued.body;
+  await omega.settled();
+  for (let i = 0; i < 10 && (await stateOf(message_id)).status !== 'delivered'; i++) await omega.tick(minute);
+  await api.post('/sms/status', { message_id, status: 'sent' });
+  const { status, body } = await api.get(`/messages/${message_id}/timeline`);
+  expect(status).toBe(200);
+  expect(body.message).toMatchObject({ message_id, status: 'delivered' });
+  expect(body.request).toMatchObject({ request_id: 'timeline-1', operation: 'queueSms' });
+  expect(body.attempts.map((one: { attempt_no: number }) => one.attempt_no)).toEqual([1, 2, 3]);
+  expect(body.attempts.at(-1)).toMatchObject({ state: 'accepted', provider: 'simulator' });
+  const kinds = body.entries.map((entry: { kind: string }) => entry.kind);
+  expect(kinds[0]).toBe('queued');
+  expect(kinds).toContain('status.delivered');
+  expect(body.entries.at(-1)).toMatchObject({
+    kind: 'status.sent',
+    data: { applied: false, source: 'api', actor: { type: 'key' } },
+  });
+  const times = body.entries.map((entry: { at: string }) => entry.at);
+  expect(times).toEqual([...times].sort());
+  expect((await other.get(`/messages/${message_id}/timeline`)).status).toBe(404);
 });

@@ -24,7 +24,7 @@ afterAll(() => omega.close());
 
 const note = (body: object, headers?: Record<string, string>) => api.post(path, body, headers);
 
-describe('POST …/conversations/{conversation_id}/note', () => {
+describe('addNote: POST …/conversations/{conversation_id}/note', () => {
   test('is linked to the staff member and dated, and stands in the conversation for staff', async () => {
     await omega.tick(1_000);
     const answer = await note({

@@ -19,7 +19,7 @@ const names = (answer: Answer) => answer.body.steps.map((step: { name: string })
 const rows = (businessId: number, table: 'locations' | 'staffs' | 'senders') =>
   omega.omega.database.db.selectFrom(table).selectAll().where('business_id', '=', businessId).execute();
 
-describe('POST /business/onboard', () => {
+describe('onboardBusiness: POST /business/onboard', () => {
   test('answers 202 with the first key and the steps; what needs the carriers runs on to the end', async () => {
     const answer = await onboard({ business_id: 1 });
     expect(answer.status).toBe(202);
@@ -256,7 +256,7 @@ test('no secret is ever answered, nor kept in clear: credentials, keys, tokens',
     expect(kept.includes(secret), `${secret.slice(0, 12)}… in clear`).toBe(false);
 });
 
-test('GET /business/{business_id}/onboarding of a business that nobody brought in is 404 for a platform key', async () => {
+test('getOnboarding: GET /business/{business_id}/onboarding of a business that nobody brought in is 404 for a platform key', async () => {
   const answer = await onboarding(404404);
   expectProblem(answer, 404, 'not_found');
   expect(answer.body.detail).toContain('POST /business/onboard');

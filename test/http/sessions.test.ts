@@ -23,7 +23,7 @@ const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 const cookieOf = (token: string) => ({ cookie: `omega_session=${token}` });
 const works = async (headers: Record<string, string>) => (await anyone.get(list, headers)).status === 200;
 
-describe('POST /authentication/token', () => {
+describe('generateAuthToken: POST /authentication/token', () => {
   test('gives a session of 12 hours for one staff member of the business', async () => {
     const { status, body } = await tokenFor(manager);
     expect(status).toBe(200);
@@ -205,7 +205,7 @@ describe('a session', () => {
   });
 });
 
-describe('POST /session/expire', () => {
+describe('expireSession: POST /session/expire', () => {
   const expire = (body: object, headers?: Record<string, string>) =>
     (headers ? anyone : api).post('/session/expire', body, headers);
 

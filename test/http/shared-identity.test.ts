@@ -43,7 +43,7 @@ const contents = async (clientId: number, conversationId: string) =>
 const confirm = (clientId: number, conversationId: string, whose: number) =>
   api.post(`${base}/${clientId}/conversations/${conversationId}/identity`, { client_id: whose });
 
-describe('a phone that a parent and two children share', () => {
+describe('confirmIdentity: a phone that a parent and two children share', () => {
   let thread: { client_id: number; conversation_id: string };
 
   test('lands with whom was written to last, with everyone else as a candidate', async () => {

@@ -43,9 +43,14 @@ describe('POST /sms/queue', () => {
       status: 'delivered',
       content: 'See you at 9!',
       subject: null,
+      html: null,
       media_urls: [],
+      attachments: [],
       from: '+15005550006',
       to,
+      cc: [],
+      bcc: [],
+      reply_to: null,
       sent_by: null,
       sender_type: 'system',
       category: 'transactional',
@@ -62,6 +67,7 @@ describe('POST /sms/queue', () => {
       advice: null,
       attempts: 1,
       unread: false,
+      auto_reply: false,
       external_ref: null,
       metadata: {},
       request_id: 'reminder-1',
@@ -72,6 +78,10 @@ describe('POST /sms/queue', () => {
       delivered_at: now,
       read_at: null,
       failed_at: null,
+      opened_at: null,
+      clicked_at: null,
+      complained_at: null,
+      unsubscribed_at: null,
     });
   });
 

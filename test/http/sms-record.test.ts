@@ -142,7 +142,7 @@ describe('POST /sms/record', () => {
 
   test('a long past is kept to the millisecond', async () => {
     const to = newPhone();
-    for (const occurred_at of ['0100-02-03T04:05:06.007Z', '1969-12-31T23:59:59.999Z']) {
+    for (const occurred_at of ['1900-02-03T04:05:06.007Z', '1969-12-31T23:59:59.999Z']) {
       const { body } = await record({ to, occurred_at });
       expect((await messageOf(api, 1001, body)).occurred_at).toBe(occurred_at);
     }
@@ -183,7 +183,7 @@ describe('POST /sms/record', () => {
     [{ to: undefined }, 'client_id required'],
     [{ to: 'nobody' }, 'to invalid_format'],
     [{ from: '??' }, 'from invalid_format'],
-    [{ occurred_at: '0050-02-03T04:05:06.007Z' }, 'occurred_at invalid_format'],
+    [{ occurred_at: '1899-12-31T23:59:59.999Z' }, 'occurred_at invalid_format'],
     [{ occurred_at: '2026-03-10T15:06:00.000Z' }, 'occurred_at invalid_value'],
   ])('%j is 422: %s', async (body, fault) => {
     const answer = await record({ to: newPhone(), ...body });

@@ -1,9 +1,9 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { gzipSync } from 'node:zlib';
 import { Omega, OmegaError, unwrap } from 'omega/sdk';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { bundleSdk } from '../../scripts/build-sdk.ts';
+import { contract, type Operation } from '../../contract/index.ts';
+import { requestIdIsFilter } from '../../sdk/routes.ts';
 import { callable } from '../support/contract-requests.ts';
 import { type RunningOmega, startOmega } from '../support/omega.ts';
 
@@ -64,7 +64,7 @@ async function behind(
   return { client, seen, close: () => server.close() };
 }
 
-it('has a method for every operation of the contract that callers have', () => {
+it('has a method for every operation that is for callers', () => {
   const methods = sdk as unknown as Record<string, unknown>;
   for (const [id] of callable) expect(typeof methods[id], id).toBe('function');
 });
@@ -182,13 +182,26 @@ it('walks a list to its end, page after page', async () => {
   expect(new Set(ids).size).toBe(ids.length);
 });
 
-it('is one small file for a browser: no schema and nothing of Node is in it', async () => {
-  const text = await bundleSdk();
-  expect(text).not.toMatch(/\brequire\(|from ?"node:|additionalProperties/);
-  expect(gzipSync(text).length).toBeLessThan(4_000);
-  const module = (await import(
-    `data:text/javascript,${encodeURIComponent(text)}`
-  )) as typeof import('omega/sdk');
-  const answer = await new module.Omega({ baseUrl: omega.url, apiKey: key }).getHealth();
-  expect(answer.data?.status).toBe('ok');
+it('takes the request id that is a filter for what it is, and its own from the options', async () => {
+  const filtering = Object.values(contract as Record<string, Operation>).filter(
+    (row) => row.requestIdIsFilter,
+  );
+  expect(Object.keys(requestIdIsFilter)).toEqual(filtering.map((row) => row.id));
+  unwrap(await sdk.queueSms({ to: '+15005550013', content: 'Spam?', request_id: 'sdk-filtered' }));
+  await omega.settled();
+  const retried = await sdk.retryMessages({ request_id: 'sdk-filtered' }, { requestId: 'sdk-retry' });
+  expect(retried).toMatchObject({ error: null, requestId: 'sdk-retry' });
+  expect(retried.data?.skipped).toMatchObject([{ reason: expect.any(String) }]);
+});
+
+it('says that its caller ended it, and tries no more', async () => {
+  const { client, seen, close } = await behind(() => ({ status: 503, retryAfter: '30' }));
+  const ended = new AbortController();
+  const answer = client.getHealth({}, { signal: ended.signal });
+  await expect.poll(() => seen.length).toBe(1);
+  ended.abort();
+  expect((await answer).error?.code).toMatch(/aborted|unavailable/);
+  expect(seen).toHaveLength(1);
+  expect((await client.getHealth({}, { signal: ended.signal })).error?.code).toBe('aborted');
+  close();
 });

@@ -104,23 +104,26 @@ export function exampleRequest(row: Operation, things: Things): ContractRequest 
 }
 
 function withThings(request: ContractRequest, things: Things): ContractRequest {
-  const fill = (fields: Record<string, unknown>): Record<string, unknown> =>
-    Object.fromEntries(
-      Object.entries(fields).map(([name, value]) => {
-        const thing = thingNamedBy(name) ?? thingOfExample[String(value)];
-        if (thing === undefined) return [name, value];
-        return [name, Array.isArray(value) ? [things[thing]] : things[thing]];
-      }),
-    );
   return {
-    params: fill(request.params),
-    query: fill(request.query),
-    body: request.body && fill(request.body),
+    params: fill(request.params, things),
+    query: fill(request.query, things),
+    body: request.body && fill(request.body, things),
   };
+}
+
+function fill(fields: Record<string, unknown>, things: Things): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(fields).map(([name, value]) => {
+      const thing = thingNamedBy(name) ?? thingOfExample[String(value)];
+      if (thing === undefined) return [name, value];
+      return [name, Array.isArray(value) ? [things[thing]] : things[thing]];
+    }),
+  );
 }
 
 /** A place in a request that names a thing, and a request that names it there. */
 export interface Slot {
+  /** `params.client_id`, `body.message_ids`, `body.messages.0.client_id`. */
   place: string;
   base: ContractRequest;
   /** The same request, naming another business's thing in that place alone. */
@@ -133,6 +136,29 @@ export interface Slot {
  */
 export function slotsOf(row: Operation, own: Things): Slot[] {
   const example = exampleRequest(row, own);
+  const list = row.itemsOwn;
+  if (list === undefined) return slotsOfFields(row, example, own);
+  // Its items stand in a list, or one of them is the body itself; each way has its places.
+  const { [list]: items, ...rest } = example.body!;
+  const item = fill((items as Record<string, unknown>[])[0]!, own);
+  const alone = slotsOfFields(row, { ...example, body: { ...rest, ...item } }, own);
+  const inList = alone
+    .filter(({ place }) => place.startsWith('body.') && place !== 'body.business_id')
+    .map(({ place, base, naming }): Slot => {
+      const asItem = (request: ContractRequest): ContractRequest => {
+        const { business_id, ...fields } = request.body!;
+        return { ...request, body: { business_id, [list]: [fields] } };
+      };
+      return {
+        place: place.replace('body.', `body.${list}.0.`),
+        base: asItem(base),
+        naming: (things) => asItem(naming(things)),
+      };
+    });
+  return [...alone, ...inList];
+}
+
+function slotsOfFields(row: Operation, example: ContractRequest, own: Things): Slot[] {
   return parts.flatMap((part) =>
     propertiesOf(row, part).flatMap((name): Slot[] => {
       const given = example[part]?.[name];
@@ -141,7 +167,10 @@ export function slotsOf(row: Operation, own: Things): Slot[] {
       const isList = name.endsWith('_ids');
       const put = (things: Things): ContractRequest => {
         const value = part === 'body' || part === 'params' ? things[thing] : String(things[thing]);
-        return { ...example, [part]: { ...example[part], [name]: isList ? [value] : value } };
+        // A carrier's id says nothing without its carrier.
+        const provider = name === 'provider_message_id' &&
+          propertiesOf(row, part).includes('provider') && { provider: 'twilio' };
+        return { ...example, [part]: { ...provider, ...example[part], [name]: isList ? [value] : value } };
       };
       return [{ place: `${part}.${name}`, base: given === undefined ? put(own) : example, naming: put }];
     }),

@@ -6,15 +6,16 @@ export async function dumpBusiness(db: Db, businessId: number): Promise<Record<s
   const { rows: tables } = await sql<{ name: string }>`
     select table_name as name from information_schema.columns
     where table_schema = 'public' and column_name = 'business_id' order by table_name`.execute(db);
-  const dump: Record<string, unknown[]> = {};
-  for (const { name } of tables) {
-    const { rows } = await sql<{ row: unknown }>`
-      select to_jsonb(t) as row from ${sql.table(name)} t where business_id = ${businessId} order by to_jsonb(t)::text`.execute(
-      db,
-    );
-    dump[name] = rows.map(({ row }) => row);
-  }
-  return dump;
+  // In one statement: the walk over the contract asks for it twice an operation.
+  const { rows } = await sql<{ name: string; rows: unknown[] }>`${sql.join(
+    tables.map(
+      ({ name }) => sql`
+        select ${name}::text as name, coalesce(jsonb_agg(to_jsonb(t) order by to_jsonb(t)::text), '[]') as rows
+        from ${sql.table(name)} t where business_id = ${businessId}`,
+    ),
+    sql` union all `,
+  )}`.execute(db);
+  return Object.fromEntries(rows.map((table) => [table.name, table.rows]));
 }
 
 /** Everything that the database holds, jobs included, as one text: for looking for what must not be in it. */

@@ -54,7 +54,9 @@ export interface FakeTwilio {
    * it is asked, and not while Omega waits for an answer.
    */
   violations(): Promise<string[]>;
-  numbers: Map<string, { sid: string; sms: boolean; smsUrl: string }>;
+  numbers: Map<string, { sid: string; sms: boolean; voice?: boolean; smsUrl: string }>;
+  /** TwiML Apps that the account has, by SID. */
+  apps: Set<string>;
   pool: Set<string>;
   service: { inboundRequestUrl: string };
   media: Map<string, (request: IncomingMessage, response: ServerResponse) => void>;
@@ -103,6 +105,7 @@ export async function startFakeTwilio(now: () => number): Promise<FakeTwilio> {
     asked: [],
     messages: [],
     numbers: new Map(),
+    apps: new Set(),
     pool: new Set(),
     service: { inboundRequestUrl: '' },
     media: new Map(),
@@ -187,16 +190,22 @@ export async function startFakeTwilio(now: () => number): Promise<FakeTwilio> {
       const asked = query.get('PhoneNumber');
       const numbers = [...fake.numbers]
         .filter(([address]) => asked === null || address === asked)
-        .map(([phone_number, { sid, sms }]) => ({ sid, phone_number, capabilities: { sms, voice: true } }));
+        .map(([phone_number, { sid, sms, voice = true }]) => ({
+          sid,
+          phone_number,
+          capabilities: { sms, voice },
+        }));
       return void json(200, { incoming_phone_numbers: numbers, next_page_uri: null, page: 0 });
     }
     const number = [...fake.numbers.values()].find(
       ({ sid }) => path === `${account}/IncomingPhoneNumbers/${sid}.json`,
     );
     if (number && method === 'POST') {
-      number.smsUrl = form.get('SmsUrl')!;
+      number.smsUrl = form.get('SmsUrl') ?? number.smsUrl;
       return void json(200, { sid: number.sid });
     }
+    const app = [...fake.apps].find((sid) => path === `${account}/Applications/${sid}.json`);
+    if (app) return void json(200, { sid: app });
     const service = `/v1/Services/${serviceSid}`;
     if (path === service) {
       if (method === 'POST') fake.service.inboundRequestUrl = form.get('InboundRequestUrl')!;

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 /** The part of JSON Schema that the contract's inputs are written in. */
 export interface Schema {
   type?: string;
+  anyOf?: Schema[];
   enum?: unknown[];
   format?: string;
   pattern?: string;
@@ -24,7 +25,11 @@ export interface Schema {
 /** Any value that a schema allows. A keyword that is not known here throws: a new one must be thought of. */
 export function arbitraryOf(schema: Schema): fc.Arbitrary<unknown> {
   if (schema.enum) return fc.constantFrom(...schema.enum);
+  if (schema.anyOf) return fc.oneof(...schema.anyOf.map(arbitraryOf));
+  if (isAnything(schema)) return fc.jsonValue({ maxDepth: 2 });
   switch (schema.type) {
+    case 'null':
+      return fc.constant(null);
     case 'string':
       return textOf(schema);
     case 'boolean':
@@ -49,6 +54,19 @@ export function arbitraryOf(schema: Schema): fc.Arbitrary<unknown> {
   }
 }
 
+const isAnything = (schema: Schema) => Object.keys(schema).length === 0;
+
+/** What may also be null, or is anything at all, by what it is otherwise. */
+export function partOfUnion(schema: Schema): { schema: Schema; orNull: boolean; orAnything: boolean } {
+  const others = (schema.anyOf ?? [schema]).filter((one) => one.type !== 'null' && !isAnything(one));
+  if (others.length !== 1) throw new Error(`Which of ${JSON.stringify(schema)} is it to be?`);
+  return {
+    schema: others[0]!,
+    orNull: (schema.anyOf ?? []).some((one) => one.type === 'null'),
+    orAnything: (schema.anyOf ?? []).some(isAnything),
+  };
+}
+
 function textOf(schema: Schema): fc.Arbitrary<string> {
   const { minLength = 0, maxLength = 10_000 } = schema;
   const short = Math.min(maxLength, minLength + 200);
@@ -64,6 +82,11 @@ function textOf(schema: Schema): fc.Arbitrary<string> {
         .map((date) => date.toISOString()),
       fc.constantFrom('2026-03-10T15:00:00Z', '2026-03-10t15:00:00.123456789z', '2026-03-10 15:00:00-11:30'),
     );
+  }
+  if (schema.format === 'date') {
+    return fc
+      .date({ min: new Date('0100-01-02'), max: new Date('9999-12-30'), noInvalidDate: true })
+      .map((date) => date.toISOString().slice(0, 10));
   }
   if (schema.format === 'uri') return fc.webUrl({ withQueryParameters: true, withFragments: true });
   if (schema.format) throw new Error(`How is text of the format ${schema.format} made?`);
@@ -100,7 +123,8 @@ function objectOf(schema: Schema): fc.Arbitrary<unknown> {
 }
 
 /** One value of each schema with every optional field there, always the same. */
-export function fullValueOf(schema: Schema): unknown {
+export function fullValueOf(union: Schema): unknown {
+  const { schema } = partOfUnion(union);
   if (schema.enum) return schema.enum[0];
   switch (schema.type) {
     case 'boolean':
@@ -116,9 +140,12 @@ export function fullValueOf(schema: Schema): unknown {
   }
   if (schema.format === 'uuid') return '0198c2a4-7b1e-7c3a-9f57-2f4a1c9d0e11';
   if (schema.format === 'date-time') return '2026-03-10T15:00:00Z';
+  if (schema.format === 'date') return '2026-12-25';
   if (schema.format === 'uri') return 'https://example.com/a';
   if (schema.pattern)
-    return fc.sample(fc.stringMatching(new RegExp(schema.pattern)), { numRuns: 1, seed: 7 })[0];
+    return fc
+      .sample(fc.stringMatching(new RegExp(schema.pattern)), { numRuns: 20, seed: 7 })
+      .find((text) => text.length <= (schema.maxLength ?? Number.POSITIVE_INFINITY));
   return 'x'.repeat(Math.max(1, schema.minLength ?? 1));
 }
 
@@ -139,13 +166,17 @@ export function breaksOf(schema: Schema): Break[] {
   }));
 }
 
-function breaksAt(schema: Schema, path: string): Break[] {
-  const types = wrongTypes(schema).map((value) => ({ path, how: `is ${JSON.stringify(value)}`, value }));
+function breaksAt(union: Schema, path: string): Break[] {
+  const { schema, orNull, orAnything } = partOfUnion(union);
+  if (orAnything) return [];
+  const wrong = wrongTypes(schema).filter((value) => value !== null || !orNull);
+  const types = wrong.map((value) => ({ path, how: `is ${JSON.stringify(value)}`, value }));
   return [...types, ...limitsAt(schema, path)];
 }
 
 /** Every way to overstep a limit of the schema, of its own and of what is in it. */
-export function limitsAt(schema: Schema, path: string): Break[] {
+export function limitsAt(union: Schema, path: string): Break[] {
+  const { schema } = partOfUnion(union);
   const at = (how: string, value: unknown): Break => ({ path, how, value });
   const breaks: Break[] = [];
   if (schema.enum) breaks.push(at('is none of its words', 'none of these words'));
@@ -195,7 +226,8 @@ function wrongTypes(schema: Schema): unknown[] {
 }
 
 /** The smallest value, for lists that are too long: their size is what counts. */
-function leastOf(schema: Schema): unknown {
+function leastOf(union: Schema): unknown {
+  const { schema } = partOfUnion(union);
   if (schema.type !== 'object') return fullValueOf(schema);
   return Object.fromEntries(
     (schema.required ?? []).map((name) => [name, leastOf(schema.properties![name]!)]),

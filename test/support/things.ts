@@ -1,10 +1,11 @@
+import { v7 } from 'uuid';
 import { keepReceipt } from '../../server/receipts/store.ts';
 import type { Things } from './contract-requests.ts';
 import type { Client, RunningOmega } from './omega.ts';
 
 /**
  * A business with one of everything that the API can name: staff, location, sender, client, conversation,
- * a recorded mail with a file, an import, a session. Ids differ between businesses, so none is by chance the other's.
+ * a recorded mail with a file, an import, a session; and with two of everything that it lists. Ids differ between businesses, so none is by chance the other's.
  */
 export async function businessWithThings(
   omega: RunningOmega,
@@ -16,20 +17,33 @@ export async function businessWithThings(
   const phone = `+1303555${last}`;
   const { api, key } = await omega.business({
     business_id: businessId,
-    locations: [{ location_id: locationId, name: 'Main' }],
-    staffs: [{ staff_id: staffId, name: 'Mia Chen', role: 'manager' }],
+    locations: [
+      { location_id: locationId, name: 'Main' },
+      { location_id: businessId * 10 + 3, name: 'Harbor' },
+    ],
+    staffs: [
+      { staff_id: staffId, name: 'Mia Chen', role: 'manager' },
+      { staff_id: businessId * 10 + 4, name: 'Noah Diaz' },
+    ],
     senders: [
       { channel: 'sms', address: sender, provider: 'simulator', location_id: locationId },
       { channel: 'email', address: `hello@${businessId}.example`, provider: 'simulator' },
     ],
+    providers: {
+      twilio: {
+        account_sid: `AC${businessId}`,
+        auth_token: `token of ${businessId}`,
+        api_key_sid: `SK${businessId}`,
+        api_key_secret: `secret of ${businessId}`,
+        twiml_app_sid: `AP${businessId}`,
+      },
+    },
   });
   const session = await api.post('/authentication/token', { staff_id: staffId });
   const provider_message_id = `SM-of-${businessId}`;
-  await api.post('/sms/record', {
-    client_id: clientId,
-    to: phone,
-    content: 'Hello',
-    direction: 'outbound',
+  const reminder = { channel: 'sms', direction: 'outbound', to: phone, content: 'See you tomorrow' };
+  await api.post('/messages', {
+    messages: [{ ...reminder, client_id: clientId }, reminder],
     request_id: 'reminder-8841',
   });
   const recorded = await api.post('/email/record', {
@@ -42,12 +56,20 @@ export async function businessWithThings(
     provider: 'twilio',
     provider_message_id,
   });
-  const imported = await api.call(
-    'POST',
-    `/businesses/${businessId}/clients/import`,
-    `{"client_id":${clientId + 1},"name":"Ana Lima"}\n`,
-    { 'content-type': 'application/x-ndjson' },
-  );
+  const importOf = (rows: string) =>
+    api.call('POST', `/businesses/${businessId}/clients/import`, rows, {
+      'content-type': 'application/x-ndjson',
+    });
+  await importOf(`{"client_id":${clientId + 1},"name":"Ana Lima"}\n`);
+  const imported = await importOf('{"client_id":0}\n{"client_id":-1}\n');
+  for (const state of ['revoked', 'granted'])
+    await api.post(`/businesses/${businessId}/consents`, {
+      client_id: clientId,
+      channel: 'email',
+      category: 'marketing',
+      state,
+      source: 'front_desk',
+    });
   const { body: page } = await api.get(
     `/businesses/${businessId}/clients/${clientId}/conversations/${recorded.body.conversation_id}/messages?channel=email`,
   );
@@ -104,3 +126,38 @@ async function keptWebhook(omega: RunningOmega): Promise<string> {
     note: 'It flew away.',
   });
 }
+
+/**
+ * The things of a business with a client, a conversation, a message and a carrier's id that no request has named
+ * before. A host numbers its clients: to write a client of another's number makes one of one's own.
+ */
+export async function withNewClient(api: Client, things: Things, turn: number): Promise<Things> {
+  const named = newNames(things.business_id, turn);
+  await api.call('PUT', `/businesses/${things.business_id}/clients/${named.other_client_id}`, {
+    name: 'Ana Lima',
+  });
+  const { body } = await api.post('/email/record', {
+    client_id: named.client_id,
+    to: `client${named.client_id}@${things.business_id}.example`,
+    subject: 'Hello',
+    text: 'Hello',
+    direction: 'outbound',
+    provider: 'twilio',
+    provider_message_id: named.provider_message_id,
+  });
+  const { conversation_id, message_id } = body;
+  return { ...things, ...named, conversation_id, message_id, last_message_id: message_id };
+}
+
+/** The same of a business that is not there. */
+export function nobodysNewClient(things: Things, turn: number): Things {
+  const [conversation_id, message_id] = [v7(), v7()];
+  const named = newNames(things.business_id, turn);
+  return { ...things, ...named, conversation_id, message_id, last_message_id: message_id };
+}
+
+const newNames = (businessId: number, turn: number) => ({
+  client_id: businessId * 1_000_000 + 2 * turn,
+  other_client_id: businessId * 1_000_000 + 2 * turn + 1,
+  provider_message_id: `SM-of-${businessId}-${turn}`,
+});

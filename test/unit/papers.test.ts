@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { contract } from '../../contract/index.ts';
+import { canonicalReasons } from '../../server/channels/index.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
@@ -34,6 +35,17 @@ describe('ARCHITECTURE.md', () => {
       expect(read(quoted(routesFile!)[0]!)).toContain(`'${id}'`);
       for (const file of quoted(actFiles!)) expect(existsSync(join(root, file)), file).toBe(true);
     },
+  );
+});
+
+test('docs/reasons.md has every canonical reason, told as the code tells it', () => {
+  const table = read('docs/reasons.md').matchAll(/^\| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$/gm);
+  expect([...table].map(([, reason, retries, forGood]) => ({ reason, retries, forGood }))).toEqual(
+    canonicalReasons.map(({ reason, retry, final }) => ({
+      reason,
+      retries: retry ? `${retry.maxAttempts} attempts` : 'no',
+      forGood: final ? 'yes' : 'no',
+    })),
   );
 });
 

@@ -16,7 +16,7 @@ const options: HtmlToTextOptions = {
 
 /**
  * A mail's words where only its HTML is known: paragraphs, lists and links as text, images left out.
- * Only for HTML that passed `sanitiseHtml`: it nests no deeper than a parser can bear.
+ * Only for what `sanitiseHtml` made: it nests no deeper than a parser can bear.
  */
 export function textOfHtml(html: string): string {
   return convert(html, options).trim();

@@ -90,6 +90,8 @@ export function readMail(input: MailInput, derive: 'both' | 'text'): { content: 
   const given = input.attachments ?? [];
   if (input.text === undefined && input.html === undefined && (derive === 'both' || given.length === 0))
     note({ path: 'text', message: 'is required (or `html`)', code: 'required' });
+  else if (derive === 'both' && input.text === '' && input.html === undefined && given.length === 0)
+    note({ path: 'text', message: 'must not be empty in a mail of nothing else', code: 'too_short' });
   const { attachments, faults: ofFiles } = readAttachments(given);
   faults.push(...ofFiles);
   const display = input.html === undefined || faults.length > 0 ? null : cleaned(input.html);
@@ -101,7 +103,8 @@ export function readMail(input: MailInput, derive: 'both' | 'text'): { content: 
       errors: faults,
     });
   }
-  const content = input.text ?? textOfHtml(input.html ?? '');
+  // Of what may be shown, so that no address that was taken out of a link comes back as text.
+  const content = input.text ?? textOfHtml((display as string | null) ?? '');
   const html = input.html ?? (derive === 'both' ? htmlOfText(content) : null);
   const displayHtml = html === null ? null : ((display as string | null) ?? sanitiseHtml(html));
   return { content, mail: { ...mailOf(html, displayHtml), cc, bcc, replyTo, attachments } };
@@ -120,7 +123,7 @@ export function receiveMail(input: { subject: string | null; text: string; html:
   const isTooDeep = display === tooDeep;
   let content = input.text;
   if (content === '' && input.html !== null)
-    content = isTooDeep ? wordsOfHtml(input.html) : textOfHtml(input.html);
+    content = isTooDeep ? wordsOfHtml(input.html) : textOfHtml(display as string);
   return {
     subject: input.subject === null ? null : cleanHeader(input.subject),
     content,

@@ -1,3 +1,4 @@
+import { createHash, type Hash } from 'node:crypto';
 import type { Static } from 'typebox';
 import type { ClientImport, ClientImportReport } from '../../../contract/index.ts';
 import { businessFor } from '../../businesses/index.ts';
@@ -6,6 +7,7 @@ import { type Db, inTransaction, type Tx } from '../../core/db/index.ts';
 import { Fault } from '../../core/fault.ts';
 import {
   answer,
+  answerAgain,
   type Binding,
   type Cursors,
   claimRequests,
@@ -59,30 +61,38 @@ export function importRoutes(parts: ImportParts): Binding[] {
         fingerprint: call.fingerprint,
       };
       const begun = await inTransaction(db, (tx) => begin(tx, now(), key, format, secrets));
-      if ('replay' in begun) return { ...begun.replay, replayed: true } as never;
+      const hash = createHash('sha256');
+      const stream = hashing(streamOf(call.http), hash);
+      const { raw } = call.http;
+      // Nobody is there any more to be told; it is no fault of the database either.
+      const faultBy = (error: unknown) => (raw.destroyed && !raw.complete ? brokeOff() : error);
+      if ('replay' in begun) {
+        try {
+          for await (const _ of stream);
+        } catch (error) {
+          throw faultBy(error);
+        }
+        if (begun.bodySha256 !== hash.digest('hex')) throw requestIdReused();
+        return { ...begun.replay, replayed: true } as never;
+      }
       const { importId } = begun;
       try {
-        await runImport(parts, {
-          businessId,
-          importId,
-          format,
-          stream: streamOf(call.http),
-          by: call.origin,
-        });
+        await runImport(parts, { businessId, importId, format, stream, by: call.origin });
       } catch (error) {
-        const { raw } = call.http;
-        // Nobody is there any more to be told; it is no fault of the database either.
-        const fault = raw.destroyed && !raw.complete ? brokeOff() : error;
+        const fault = faultBy(error);
         const note = fault instanceof Fault ? fault.message : 'It could not be written.';
         await inTransaction(db, async (tx) => {
-          await endImport(tx, now(), businessId, importId, 'interrupted', note);
+          await endImport(tx, now(), businessId, importId, { status: 'interrupted', note });
           // Not pinned: the same id starts it again.
           await release(tx, key);
         });
         throw fault;
       }
       const report = await inTransaction(db, async (tx) => {
-        await endImport(tx, now(), businessId, importId, 'complete', null);
+        await endImport(tx, now(), businessId, importId, {
+          status: 'complete',
+          bodySha256: hash.digest('hex'),
+        });
         const body = await reportOf(tx, await importFor(tx, businessId, importId), now());
         await keepAnswers(tx, [{ key, answer: { status: 200, body }, sealed: false }], secrets);
         return body;
@@ -154,15 +164,25 @@ async function begin(
   key: RequestKey,
   format: ImportFormat,
   secrets: Secrets,
-): Promise<{ importId: string } | { replay: { status: number; body: unknown } }> {
+): Promise<
+  { importId: string } | { replay: { status: number; body: unknown }; bodySha256: string | undefined }
+> {
   const earlier = await importOfRequest(tx, key.businessId, key.requestId);
   if (earlier && isLost(earlier, now)) await release(tx, key);
   const claim = (await claimRequests(tx, [key], now, secrets)).get(keyText(key))!;
-  if (claim.kind === 'reused') throw requestIdReused();
-  if (claim.kind === 'replay') return { replay: claim.answer };
+  if (claim.kind === 'kept')
+    return { replay: answerAgain(claim, key), bodySha256: earlier?.body_sha256 ?? undefined };
   const importId = earlier?.import_id ?? newId();
   await startImport(tx, now, { businessId: key.businessId, importId, requestId: key.requestId, format });
   return { importId };
+}
+
+/** A stream has been read before it is known whether it is the one that was sent before. */
+async function* hashing(stream: AsyncIterable<Buffer>, hash: Hash): AsyncIterable<Buffer> {
+  for await (const chunk of stream) {
+    hash.update(chunk);
+    yield chunk;
+  }
 }
 
 function brokeOff(): Fault {

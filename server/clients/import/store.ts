@@ -66,6 +66,7 @@ export async function startImport(
     unchanged: 0,
     failed: 0,
     last_row: 0,
+    body_sha256: null,
     started_at: now,
     updated_at: now,
     finished_at: null,
@@ -117,12 +118,16 @@ export async function endImport(
   now: Date,
   businessId: number,
   importId: string,
-  status: 'complete' | 'interrupted',
-  note: string | null,
+  end: { status: 'complete'; bodySha256: string } | { status: 'interrupted'; note: string },
 ): Promise<void> {
   await tx
     .updateTable('client_imports')
-    .set({ status, note, updated_at: now, finished_at: now })
+    .set({
+      status: end.status,
+      ...(end.status === 'complete' ? { body_sha256: end.bodySha256 } : { note: end.note }),
+      updated_at: now,
+      finished_at: now,
+    })
     .where('business_id', '=', businessId)
     .where('import_id', '=', importId)
     .where('status', '=', 'running')

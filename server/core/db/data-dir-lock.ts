@@ -30,12 +30,12 @@ const held = new Set<DatabaseSync>();
  */
 export async function lockDataDir(folder: string): Promise<() => Promise<void>> {
   const pidFile = join(folder, 'omega.pid');
-  const lock = new DatabaseSync(join(folder, 'omega.lock'), { timeout: 0 });
+  const lock = openLock(folder);
   try {
     lock.exec('begin exclusive');
   } catch (error) {
     lock.close();
-    if (!isBusy(error)) throw error;
+    if (!isBusy(error)) throw asFileError(error, folder);
     throw new DataDirInUse(folder, await readPid(pidFile));
   }
   held.add(lock);
@@ -47,6 +47,27 @@ export async function lockDataDir(folder: string): Promise<() => Promise<void>> 
     await rm(pidFile, { force: true });
     lock.close();
   };
+}
+
+function openLock(folder: string): DatabaseSync {
+  try {
+    return new DatabaseSync(join(folder, 'omega.lock'), { timeout: 0 });
+  } catch (error) {
+    throw asFileError(error, folder);
+  }
+}
+
+/** SQLITE_READONLY, SQLITE_FULL, SQLITE_CANTOPEN: what a folder that takes no file says, by the system's words. */
+const fileCodes = new Map([
+  [8, 'EROFS'],
+  [13, 'ENOSPC'],
+  [14, 'EACCES'],
+]);
+
+function asFileError(cause: unknown, folder: string): unknown {
+  const code = fileCodes.get(((cause as { errcode?: number }).errcode ?? 0) & 0xff);
+  if (!code) return cause;
+  return Object.assign(new Error(`The lock in ${folder} cannot be made.`, { cause }), { code, path: folder });
 }
 
 /** SQLITE_BUSY. */

@@ -1,9 +1,10 @@
 import { cpSync, existsSync } from 'node:fs';
-import { mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PGlite, types as pgliteTypes } from '@electric-sql/pglite';
 import { Kysely, PGliteDialect, PostgresDialect, type Transaction } from 'kysely';
 import pg from 'pg';
+import { makeFolder } from '../make-folder.ts';
 import { lockDataDir } from './data-dir-lock.ts';
 import { ImpatientClient } from './impatient-client.ts';
 import type { Tables } from './tables.ts';
@@ -25,8 +26,8 @@ export type DatabaseTarget =
       queryTimeoutMs?: number;
     }
   | { kind: 'pglite'; dataDir: string }
-  /** Keeps nothing. */
-  | { kind: 'memory' };
+  /** Keeps nothing. It begins empty, or as the archive `from` has it. */
+  | { kind: 'memory'; from?: string };
 
 export interface Database {
   db: Db;
@@ -99,19 +100,17 @@ function openPostgres(
   return { db, kind: 'postgres', pglite: null, url, queryTimeoutMs, close: () => db.destroy() };
 }
 
-async function openPglite(
-  target: { kind: 'pglite'; dataDir: string } | { kind: 'memory' },
-): Promise<Database> {
+async function openPglite(target: Exclude<DatabaseTarget, { kind: 'postgres' }>): Promise<Database> {
   const parsers = { [pgliteTypes.INT8]: Number };
   let pglite: PGlite;
   let unlock = async () => {};
   if (target.kind === 'memory') {
-    const tar = templateTar();
+    const tar = target.from ?? templateTar();
     const loadDataDir = existsSync(tar) ? new Blob([await readFile(tar)]) : undefined;
     pglite = new PGlite({ dataDir: 'memory://', parsers, loadDataDir });
   } else {
     const folder = join(target.dataDir, 'pglite');
-    await mkdir(target.dataDir, { recursive: true });
+    await makeFolder(target.dataDir);
     unlock = await lockDataDir(target.dataDir);
     await copyTemplate(folder).catch(async (error) => {
       await unlock();

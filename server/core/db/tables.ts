@@ -3,7 +3,7 @@
  * two. Columns that the database fills are {@link Generated}.
  */
 import type { ColumnType, Generated } from 'kysely';
-import type { MessageStatus, ReceiptState } from '../../../contract/index.ts';
+import type { MessageStatus, ReceiptState, VoiceSettings } from '../../../contract/index.ts';
 
 export type { MessageStatus, ReceiptState };
 
@@ -16,6 +16,25 @@ type JsonOrNull<T> = ColumnType<T | null, string | null | undefined, string | nu
 interface Dated {
   created_at: Date;
   updated_at: Date;
+}
+
+/** What is known of a call: `messages.call`. */
+export interface CallFacts {
+  answered_at: string | null;
+  /** A staff member. */
+  answered_by: number | null;
+  ended_at: string | null;
+  /** How it ended where nobody answered. */
+  ending: 'busy' | 'no_answer' | 'canceled' | 'failed' | null;
+  /** Seconds that they talked. */
+  duration_s: number | null;
+  /** `sid` and `url`: the carrier's own. */
+  recording: {
+    kind: 'conversation' | 'voicemail';
+    sid: string;
+    url: string;
+    duration_s: number | null;
+  } | null;
 }
 
 export interface Tables {
@@ -193,11 +212,13 @@ export interface Tables {
       by: string | null;
     }>;
     auto_reply: Generated<boolean>;
+    call: JsonOrNull<CallFacts>;
     opened_at: Date | null;
     clicked_at: Date | null;
     complained_at: Date | null;
     unsubscribed_at: Date | null;
     superseded_attempts: Generated<number>;
+    answers_since: Date | null;
     mail_id: string | null;
   };
   attachments: {
@@ -268,6 +289,7 @@ export interface Tables {
     business_id: number | null;
     provider_message_id: string | null;
     event_key: string | null;
+    message_id: string | null;
     payload: Json<Record<string, unknown>>;
     state: 'kept' | 'applied' | 'parked' | 'refused';
     tries: Generated<number>;
@@ -275,6 +297,28 @@ export interface Tables {
     receipt_id: string | null;
     received_at: Date;
     settled_at: Date | null;
+  };
+  voice_settings: Dated & {
+    business_id: number;
+    location_id: number;
+    hours: JsonOrNull<VoiceSettings['hours']>;
+    closed_on: Json<string[]>;
+    ring: VoiceSettings['ring'];
+    ring_seconds: number;
+    greeting: string | null;
+    closed_greeting: string | null;
+    voicemail: boolean;
+    voicemail_greeting: string;
+    record: boolean;
+    recording_notice: string;
+    missed_call_text: string | null;
+    language: string;
+  };
+  voice_presences: {
+    business_id: number;
+    staff_id: number;
+    holder_id: string;
+    expires_at: Date;
   };
   webhook_tokens: {
     provider: string;
@@ -353,6 +397,8 @@ export interface Tables {
     unchanged: Generated<number>;
     failed: Generated<number>;
     last_row: Generated<number>;
+    /** Of the whole stream, in hex, once it was read to its end. */
+    body_sha256: string | null;
     started_at: Date;
     updated_at: Date;
     finished_at: Date | null;

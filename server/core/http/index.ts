@@ -6,6 +6,7 @@ export { defaultLimits, type Limits } from './limits.ts';
 export { faultOf } from './problem.ts';
 export { type RawWebhook, rawWebhookOf } from './raw-webhook.ts';
 export {
+  answerAgain,
   claimRequests,
   forgetOldRequests,
   type KeptAnswer,

@@ -106,7 +106,8 @@ function documented(row: Operation): object {
     }),
     ...(row.webhook && {
       consumes: row.webhook,
-      body: { type: 'string', ...(row.example?.body !== undefined && { examples: [row.example.body] }) },
+      // Whatever the carrier's own pages say that it posts.
+      body: { type: 'object', additionalProperties: true },
     }),
     ...(row.bodyStream && {
       consumes: row.bodyStream,

@@ -68,7 +68,7 @@ const wrappers = new Set(['anyOf', 'oneOf', 'allOf', 'if', 'propertyNames']);
 function faultOfValidation(errors: AjvError[]): Fault {
   const seen = new Set<string>();
   const faults: FieldFault[] = [];
-  const parts = errors.filter((error) => !wrappers.has(error.keyword));
+  const parts = withoutNull(errors.filter((error) => !wrappers.has(error.keyword)));
   for (const error of parts.length > 0 ? parts : errors) {
     const fault = fieldFault(error);
     const key = `${fault.path} ${fault.message}`;
@@ -89,6 +89,26 @@ function faultOfValidation(errors: AjvError[]): Fault {
     { errors: faults },
   );
 }
+
+/** A field that may be null has two rules, of which one broken is enough to break both: one fault tells of them. */
+function withoutNull(errors: AjvError[]): AjvError[] {
+  const isNull = ({ keyword, params }: AjvError) => keyword === 'type' && params.type === 'null';
+  const nullable = new Set(errors.filter(isNull).map(({ instancePath }) => instancePath));
+  if (nullable.size === 0) return errors;
+  return errors
+    .filter((error) => !isNull(error))
+    .map((error) =>
+      error.keyword === 'type' && nullable.has(error.instancePath)
+        ? { ...error, params: { type: [error.params.type, 'null'].flat() } }
+        : error,
+    );
+}
+
+/** What a format asks for, where its name does not say it. */
+const formats: Record<string, string> = {
+  'date-time':
+    'must be a time of RFC 3339 (2026-03-10T15:00:00Z) between the years 1900 and 9999, without a leap second',
+};
 
 function fieldFault(error: AjvError): FieldFault {
   const path = error.instancePath.split('/').slice(1).map(unescapePointer);
@@ -111,7 +131,7 @@ function fieldFault(error: AjvError): FieldFault {
     case 'const':
       return is('invalid_value', `must be ${JSON.stringify(params.allowedValue)}`);
     case 'format':
-      return is('invalid_format', `must be a valid ${params.format}`);
+      return is('invalid_format', formats[String(params.format)] ?? `must be a valid ${params.format}`);
     case 'pattern':
       return is('invalid_format', `must match ${params.pattern}`);
     case 'minLength':

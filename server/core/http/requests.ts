@@ -17,7 +17,8 @@ export interface KeptAnswer {
   body: unknown;
 }
 
-export type Claim = { kind: 'new' } | { kind: 'replay'; answer: KeptAnswer } | { kind: 'reused' };
+/** What stands behind a request id: nothing until now, or the request that came first and its answer. */
+export type Claim = { kind: 'new' } | { kind: 'kept'; fingerprint: string; answer: KeptAnswer };
 
 /** How long a request's answer is kept: longer than any client repeats (contract.md). */
 export const requestRetentionDays = 30;
@@ -96,14 +97,14 @@ export async function claimRequests(
         { retryAfterS: 1 },
       );
     }
-    if (row.fingerprint !== key.fingerprint) {
-      claims.set(keyText(key), { kind: 'reused' });
-      continue;
-    }
     const body = row.sealed_answer
       ? JSON.parse(secrets.open(row.sealed_answer, `answer ${keyText(key)}`))
       : row.answer;
-    claims.set(keyText(key), { kind: 'replay', answer: { status: row.status, body } });
+    claims.set(keyText(key), {
+      kind: 'kept',
+      fingerprint: row.fingerprint,
+      answer: { status: row.status, body },
+    });
   }
   return claims;
 }
@@ -130,6 +131,12 @@ export async function keepAnswers(
     from jsonb_to_recordset(${JSON.stringify(rows.map((row) => ({ ...row, answer: row.answer === null ? null : JSON.parse(row.answer) })))}::jsonb)
       as kept(business_id bigint, request_id text, status integer, answer jsonb, sealed_answer text)
     where requests.business_id = kept.business_id and requests.request_id = kept.request_id`.execute(tx);
+}
+
+/** The first answer, for a repetition of the first request. @throws where it is another request under its id */
+export function answerAgain(claim: Claim & { kind: 'kept' }, key: RequestKey): KeptAnswer {
+  if (claim.fingerprint !== key.fingerprint) throw requestIdReused();
+  return claim.answer;
 }
 
 export function requestIdReused(): Fault {

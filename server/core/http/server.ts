@@ -20,7 +20,7 @@ import { createRateLimits, type Limits } from './limits.ts';
 import { registerDocs } from './openapi.ts';
 import { faultOf, problemOf } from './problem.ts';
 import { takeRawBytes } from './raw-webhook.ts';
-import { claimRequests, fingerprintOf, keepAnswers, keyText, requestIdReused } from './requests.ts';
+import { answerAgain, claimRequests, fingerprintOf, keepAnswers, keyText } from './requests.ts';
 import { compileAnswer, compileInput, refuseUnstorable } from './validation.ts';
 
 export interface HttpOptions {
@@ -269,7 +269,9 @@ function addRoute(
       if (row.input.body && request.body === undefined) request.body = {};
       if (request.body !== undefined && row.bodyStream === undefined && !row.webhook)
         refuseUnstorable(withoutItems(row, request.body));
+      // What a carrier posts may carry anything.
       if (!row.webhook) refuseUnstorable(request.query);
+      refuseUnstorable(request.params);
       if (isWrite(row)) {
         request.requestId = requestIdOf(request, row);
         reply.header('X-Request-Id', request.requestId);
@@ -378,8 +380,7 @@ async function runBinding(
   const key = { businessId: call.businessId, requestId: call.requestId, operation: row.id, fingerprint };
   const answer = await inTransaction(db, async (tx) => {
     const claim = (await claimRequests(tx, [key], call.now, secrets)).get(keyText(key))!;
-    if (claim.kind === 'reused') throw requestIdReused();
-    if (claim.kind === 'replay') return { ...claim.answer, replayed: true };
+    if (claim.kind === 'kept') return { ...answerAgain(claim, key), replayed: true };
     const first = await binding.run(tx, call);
     await keepAnswers(tx, [{ key, answer: first, sealed: row.secretAnswer ?? false }], secrets);
     return { ...first, replayed: false };
@@ -404,7 +405,11 @@ function sendFault(fault: Fault, request: FastifyRequest, reply: FastifyReply, l
 function methodsAt(path: string, basePath: string): string[] {
   if (!path.startsWith(basePath)) return [];
   const rest = path.slice(basePath.length).replace(/\/$/, '');
-  return (Object.values(contract) as Operation[])
-    .filter((row) => new RegExp(`^${row.path.replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(rest))
-    .map((row) => row.method);
+  const rows = (Object.values(contract) as Operation[]).filter((row) =>
+    new RegExp(`^${row.path.replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(rest),
+  );
+  // `/clients/import` is no client: a path that says it in words goes before one with a parameter in that place.
+  const parameters = (row: Operation) => row.path.split('{').length;
+  const fewest = Math.min(...rows.map(parameters));
+  return rows.filter((row) => parameters(row) === fewest).map((row) => row.method);
 }

@@ -7,13 +7,13 @@ const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /**
  * RFC 3339, as far as JavaScript and Postgres can keep it: no leap second (23:59:60, which a Date does not
- * know), and in UTC within the years 100 to 9999: later ones have more digits, and what Postgres writes as
- * 0050-02-03 00:00:00+00 PGlite reads as 1950.
+ * know), and in UTC within the years 1900 to 9999: later ones have more digits, what Postgres writes as
+ * 0050-02-03 00:00:00+00 PGlite reads as 1950, and no message of ours is older than that.
  */
 function isTime(text: string): boolean {
   const rfc3339 = addFormats.default.get('date-time') as { validate(text: string): boolean };
   const year = new Date(text).getUTCFullYear();
-  return rfc3339.validate(text) && year >= 100 && year <= 9999;
+  return rfc3339.validate(text) && year >= 1900 && year <= 9999;
 }
 
 const common = {

@@ -23,14 +23,8 @@ export function isAutomatic(mail: IncomingMail): boolean {
   // Exchange sets it on what it writes itself; people's programs do not.
   const suppress = headerOf(headers, 'x-auto-response-suppress');
   if (suppress !== null && !/^none$/i.test(suppress)) return true;
-  const marks = [
-    'list-id',
-    'list-unsubscribe',
-    'x-autoreply',
-    'x-autorespond',
-    'x-autoresponder',
-    'feedback-id',
-  ];
+  // Not List-Unsubscribe: people who write from a CRM have it in their mail, and wait for an answer.
+  const marks = ['list-id', 'x-autoreply', 'x-autorespond', 'x-autoresponder'];
   if (marks.some((name) => headerOf(headers, name) !== null)) return true;
   const returnPath = headerOf(headers, 'return-path');
   if (mail.envelopeFrom === '' || returnPath === '<>') return true;

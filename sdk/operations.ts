@@ -1,0 +1,36 @@
+/**
+ * What each operation takes and answers, as types of the contract's own schemas. The one file of the
+ * client that needs the schemas' library: the package has it written out (`scripts/sdk-types.ts`).
+ */
+import type { CallableId, Contract, ErrorCode, Problem, Static, TSchema } from '../contract/index.ts';
+
+export type { ErrorCode, Problem };
+/** What carriers post is not for callers. */
+export type OperationId = CallableId;
+
+type Fields<S> = S extends TSchema ? Static<S> : unknown;
+type Part<Id extends OperationId, Name extends string> = Name extends keyof Contract[Id]['input']
+  ? Fields<Contract[Id]['input'][Name]>
+  : unknown;
+
+/** The content types that an operation's streamed body may have; `never` where its body is JSON. */
+type StreamTypes<Id extends OperationId> = NonNullable<Contract[Id]['bodyStream']>[number];
+
+/** A streamed body goes out as it is. A text is tried again like any write; of a stream there is one try. */
+type StreamFields<Id extends OperationId> = [StreamTypes<Id>] extends [never]
+  ? unknown
+  : { body: string | ReadableStream | Blob; content_type: StreamTypes<Id>; request_id?: string };
+
+export type Operations = {
+  [Id in OperationId]: {
+    input: Part<Id, 'params'> & Part<Id, 'query'> & Part<Id, 'body'> & StreamFields<Id>;
+    data: {
+      [S in keyof Contract[Id]['output']]: Fields<Contract[Id]['output'][S]>;
+    }[keyof Contract[Id]['output']];
+  };
+};
+
+/** The operations whose body is a stream. */
+export type StreamId = {
+  [Id in OperationId]: [StreamTypes<Id>] extends [never] ? never : Id;
+}[OperationId];

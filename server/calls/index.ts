@@ -1,0 +1,3 @@
+export { callJobs, missedCallQueue, textWhenMissed } from './missed-call.ts';
+export { callRoutes } from './routes.ts';
+export { callSources } from './sources.ts';
