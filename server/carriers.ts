@@ -18,10 +18,9 @@ export interface CarrierParts {
   simulator: boolean;
 }
 
-/** Every carrier that this process can speak with, by its name, and how to end their connections. */
-export function allCarriers(parts: CarrierParts): { carriers: Carriers; close(): void } {
-  const mail = createMailCarriers(parts);
-  const carriers: Carrier[] = [createTwilio(parts), ...mail.carriers];
+/** Every carrier that this process can speak with, by its name. Whoever asks for them closes them. */
+export function allCarriers(parts: CarrierParts): Carriers {
+  const carriers: Carrier[] = [createTwilio(parts), ...createMailCarriers(parts)];
   if (parts.simulator) carriers.unshift(createSimulator(parts));
-  return { carriers: new Map(carriers.map((carrier) => [carrier.provider, carrier])), close: mail.close };
+  return new Map(carriers.map((carrier) => [carrier.provider, carrier]));
 }

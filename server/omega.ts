@@ -117,7 +117,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
       supervise: options.worker,
       leaseS: options.leaseS,
     });
-    const { carriers, close: closeCarriers } = allCarriers({
+    const carriers = allCarriers({
       db,
       queue,
       clock,
@@ -126,7 +126,9 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
       simulator: options.simulator,
     });
     // Their connections end after the jobs that use them.
-    closers.push(async () => closeCarriers());
+    closers.push(async () => {
+      for (const carrier of carriers.values()) carrier.close?.();
+    });
     closers.push(() => queue.stop(Math.max(0, jobGraceMs - (performance.now() - closingSince))));
     const carrierEvents = createCarrierEvents({ db, queue, clock, log, secrets });
     const receipts = createReceipts({

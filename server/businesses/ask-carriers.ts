@@ -53,7 +53,6 @@ export async function askCarriers(
       const remedy = 'Choose another provider for this sender, and post the onboarding again.';
       return [{ about: stranger.address, error: `${provider} does not carry ${stranger.channel}.`, remedy }];
     }
-    const through = carrier.account === provider ? '' : `, with which ${provider} sends`;
     const again = `Send providers.${carrier.account} with the onboarding again.`;
     try {
       const account =
@@ -62,7 +61,11 @@ export async function askCarriers(
           : await readProviderAccount(db, secrets, businessId, carrier.account as Provider);
       if (carrier.account !== null && !account)
         return [
-          { about, error: `There are no credentials for ${carrier.account}${through}.`, remedy: again },
+          {
+            about,
+            error: `There are no credentials for ${carrier.account}${carrier.account === provider ? '' : `, with which ${provider} sends`}.`,
+            remedy: again,
+          },
         ];
       const signal = AbortSignal.timeout(checkDeadlineMs);
       return act === 'check'

@@ -127,6 +127,8 @@ export interface Carrier {
    * @returns every problem with its remedy; none where all is well
    */
   check(account: CarrierAccount, senders: readonly CarrierSender[], signal: AbortSignal): Promise<Problem[]>;
+  /** Ends the connections that it keeps, where it keeps any. */
+  close?(): void;
   /** Tells the carrier where to call us back, where its API can be told. Safe to repeat. */
   connect?(
     account: CarrierAccount,

@@ -21,7 +21,7 @@ export async function checkBusiness(
   // Never started: the simulator enqueues nothing for a check.
   const queue = createJobQueue(database, { queues: [], log, clock: systemClock, supervise: false });
   const apiUrl = config.publicUrl + config.basePath;
-  const { carriers, close } = allCarriers({
+  const carriers = allCarriers({
     db,
     queue,
     clock: systemClock,
@@ -29,7 +29,9 @@ export async function checkBusiness(
     apiUrl,
     simulator: config.simulator,
   });
-  const checks = await askCarriers({ db, secrets, carriers, apiUrl }, businessId, 'check').finally(close);
+  const checks = await askCarriers({ db, secrets, carriers, apiUrl }, businessId, 'check').finally(() => {
+    for (const carrier of carriers.values()) carrier.close?.();
+  });
   if (checks.length === 0) return [await withoutSenders(database, businessId)];
   return checks.flatMap(({ provider, senders, problems }) =>
     problems.length === 0

@@ -59,6 +59,10 @@ Configuration comes from the environment alone:
   OMEGA_SECRET         32 bytes or more; required with DATABASE_URL
   OMEGA_PLATFORM_KEY   a platform key given from outside
   OMEGA_SIMULATOR      on or off (on)
+  OMEGA_SMTP_PORT      where mail is taken in by SMTP (off)
+  OMEGA_SMTP_HOST      where that listens (127.0.0.1)
+  OMEGA_SMTP_CERT,
+  OMEGA_SMTP_KEY       certificate and key files for STARTTLS
   OMEGA_TRUST_PROXY    hops, or addresses of the proxies in front (off)
   LOG_LEVEL            trace, debug, info, warn, error, fatal or silent (info)
 

@@ -77,6 +77,7 @@ export async function claimMessages(
     ready.filter((row) => !quiet.has(row)),
   );
   const due = ready.filter((row) => !quiet.has(row) && !held.has(row));
+  await showPaused(tx, [...held]);
   await showHeld(tx, now, quiet);
   await again(tx, queue, [
     // Somebody may be at work on it: a second job must not take a live attempt for a lost one.
@@ -229,6 +230,12 @@ async function showHeld(tx: Tx, now: Date, quiet: Map<Row, Date>): Promise<void>
       data: { reason: 'window', until: until.toISOString() },
     })),
   );
+}
+
+/** Shows why messages of a paused account still wait; it is over once they are claimed. */
+async function showPaused(tx: Tx, held: Row[]): Promise<void> {
+  if (held.length === 0) return;
+  await tx.updateTable('messages').set({ reason: 'account_config' }).where(idsAre(held)).execute();
 }
 
 /** Looks at them again later. */

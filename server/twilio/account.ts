@@ -116,6 +116,8 @@ interface OwnNumber {
   sid: string;
   kind: 'number' | 'shortcode';
   sms: boolean;
+  /** A TwiML app that takes the number's texts in place of its URL. */
+  appSid?: string;
 }
 
 /** @returns null where the account has no such number; undefined for a name, which no list has */
@@ -123,7 +125,8 @@ async function ownNumber({ client }: Asked, address: string): Promise<OwnNumber 
   if (/^\+\d{7,15}$/.test(address)) {
     const [number] = await client.incomingPhoneNumbers.list({ phoneNumber: address, limit: 1 });
     if (!number) return null;
-    return { sid: number.sid, kind: 'number', sms: number.capabilities?.sms !== false };
+    const sms = number.capabilities?.sms !== false;
+    return { sid: number.sid, kind: 'number', sms, appSid: number.smsApplicationSid };
   }
   if (/^\d{3,6}$/.test(address)) {
     const [code] = await client.api.v2010
@@ -243,7 +246,8 @@ async function connectNumber(asked: Asked, address: string, smsUrl: string): Pro
     const number = await ownNumber(asked, address);
     // The check of the number, which comes after, says so with its remedy.
     if (!number) return [];
-    const settings = { smsUrl, smsMethod: 'POST' };
+    // With an app beside it Twilio would not call the URL.
+    const settings = { smsUrl, smsMethod: 'POST', ...(number.appSid && { smsApplicationSid: '' }) };
     if (number.kind === 'number') await client.incomingPhoneNumbers(number.sid).update(settings);
     else await client.api.v2010.accounts(client.accountSid).shortCodes(number.sid).update(settings);
     return [];

@@ -24,7 +24,7 @@ const validityS = 4 * 3600;
 export function createTwilio({ db, clock, apiUrl }: { db: Db; clock: Clock; apiUrl: string }): Carrier {
   return {
     provider: 'twilio',
-    channels: ['sms', 'whatsapp'],
+    channels: ['sms', 'whatsapp', 'voice'],
     account: 'twilio',
 
     async send(message, account, signal) {

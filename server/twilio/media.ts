@@ -10,11 +10,11 @@ const mostMediaBytes = 20 * 1024 * 1024;
 const mostRedirects = 3;
 
 /**
- * What a phone sends: pictures, sound, video, a document, a visiting card. By its bytes, for whoever sent it
+ * What a phone sends: pictures, sound, video, a document, a visiting card, an appointment. By its bytes, for whoever sent it
  * may call a page with a script a picture (https://www.twilio.com/docs/messaging/guides/accepted-mime-types).
  */
 const kept =
-  /^(?:image\/(?!svg)|audio\/|video\/|application\/(?:pdf|ogg|vnd\.openxmlformats-officedocument\.))/;
+  /^(?:image\/(?!svg)|audio\/|video\/|application\/(?:pdf|ogg|rtf|vnd\.openxmlformats-officedocument\.))/;
 
 /** Where Twilio's media links lead on to: its own network's hosts, and the store behind them. */
 const storeHosts = /^(?:[a-z0-9-]+\.)*twiliocdn\.com$/;
@@ -122,15 +122,23 @@ async function follow(
   return sniffed(Buffer.concat(chunks));
 }
 
-const vcard = /^(?:\uFEFF)?BEGIN:VCARD\r?\n/i;
+/** Texts that phones send as files; they have no magic bytes, but a first line. */
+const texts = [
+  { begins: /^\uFEFF?BEGIN:VCARD\r?\n/i, contentType: 'text/vcard', extension: 'vcf' },
+  { begins: /^\uFEFF?BEGIN:VCALENDAR\r?\n/i, contentType: 'text/calendar', extension: 'ics' },
+];
 
 async function sniffed(content: Buffer): Promise<MediaOutcome> {
   if (content.length === 0) return { kind: 'later', detail: 'It came empty.' };
   const type = await fileTypeFromBuffer(content);
   if (type && kept.test(type.mime))
     return { kind: 'fetched', content, contentType: type.mime, extension: type.ext };
-  if (vcard.test(content.subarray(0, 32).toString('utf8')))
-    return { kind: 'fetched', content, contentType: 'text/vcard', extension: 'vcf' };
+  const start = content.subarray(0, 32).toString('utf8');
+  const text = texts.find(({ begins }) => begins.test(start));
+  if (text) {
+    const { contentType, extension } = text;
+    return { kind: 'fetched', content, contentType, extension };
+  }
   return {
     kind: 'refused',
     detail: `It is no picture, sound, video or document (${type?.mime ?? 'unknown'}).`,

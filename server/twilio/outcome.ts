@@ -32,12 +32,13 @@ export const messageSid = /^(SM|MM)[0-9a-zA-Z]{1,64}$/;
 export function heldOf(message: unknown): Held | null {
   if (typeof message !== 'object' || message === null) return null;
   const { sid, status, error_code, error_message } = message as Record<string, unknown>;
-  if (typeof sid !== 'string' || !messageSid.test(sid) || typeof status !== 'string') return null;
+  if (typeof sid !== 'string' || !messageSid.test(sid)) return null;
+  // Its id is the proof; a new or missing word for a message that it has: it has it.
+  const word = typeof status === 'string' ? status : 'accepted';
   return {
     providerMessageId: sid,
-    // A new word for a message that it has: it has it.
-    status: statusOf(status) ?? 'sending',
-    providerStatus: status.slice(0, 64),
+    status: statusOf(word) ?? 'sending',
+    providerStatus: word.slice(0, 64),
     errorCode: codeOf(error_code),
     errorMessage: typeof error_message === 'string' ? error_message.slice(0, mostMessageChars) : null,
   };

@@ -41,12 +41,26 @@ export async function connectVoice(
     try {
       const number = await numberOf(asked, address);
       // The check, which comes after, says so with its remedy.
-      if (number) await asked.client.incomingPhoneNumbers(number.sid).update(urls);
+      if (!number) continue;
+      const ours = credentials.twiml_app_sid;
+      const other = number.voiceApplicationSid || null;
+      if (other !== null && ours === undefined) problems.push(takenByApp(address, other));
+      // With an app beside it Twilio would not call the URL; ours is answered where the URL is.
+      const settings = { ...urls, ...(other !== null && ours && { voiceApplicationSid: ours }) };
+      await asked.client.incomingPhoneNumbers(number.sid).update(settings);
     } catch (error) {
       problems.push(failed(address, asked.exchange, error, {}));
     }
   }
   return [...problems, ...(await withApp(asked, (app) => app.update(urls)))];
+}
+
+function takenByApp(address: string, app: string): Problem {
+  return problem(
+    address,
+    `has its calls answered by the TwiML App ${app}.`,
+    'In the Twilio Console (Phone Numbers, the number, Voice) choose Webhook in place of TwiML App; or onboard with twiml_app_sid.',
+  );
 }
 
 async function numberOf({ client }: Asked, phoneNumber: string) {

@@ -4,8 +4,8 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { operations } from '../support/contract-requests.ts';
 
 const folder = join(import.meta.dirname, '..', 'http');
-/** Of every `describe` and `test`, `.each` of them too: the text that names it. */
-const title = /\b(?:describe|test)(?:\.each\([\s\S]*?\))?\(\s*(['"`])((?:(?!\1).)+)\1/g;
+/** Of every `describe`, `it` and `test`, `.each` of them too: the text that names it. */
+const title = /\b(?:describe|it|test)(?:\.each\([\s\S]*?\))?\(\s*(['"`])((?:(?!\1).)+)\1/g;
 const titles: { file: string; title: string }[] = [];
 
 beforeAll(async () => {

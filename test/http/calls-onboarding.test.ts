@@ -12,7 +12,9 @@ beforeAll(async () => {
   omega = await startOmega({ publicUrl: 'https://omega.example' });
   twilio = await startFakeTwilio(() => omega.clock.now());
   twilio.apps.add(twiml_app_sid);
-  twilio.numbers.set(number, { sid: numberSid, sms: true, smsUrl: '' });
+  // Its calls go to another app until then.
+  const voiceApp = `AP${'a7'.repeat(16)}`;
+  twilio.numbers.set(number, { sid: numberSid, sms: true, voiceApp, smsUrl: '' });
 });
 afterAll(async () => {
   await omega.close();
@@ -58,7 +60,7 @@ test('onboarding sets where the number and the TwiML App are answered, by reques
       Object.fromEntries(form),
     ]);
   expect(set).toEqual([
-    [`/IncomingPhoneNumbers/${numberSid}.json`, urls],
+    [`/IncomingPhoneNumbers/${numberSid}.json`, { ...urls, VoiceApplicationSid: twiml_app_sid }],
     [`/Applications/${twiml_app_sid}.json`, urls],
   ]);
 });
@@ -73,6 +75,13 @@ test.each([
     /TwiML apps/,
   ],
   ['a number that cannot call', '+12125550122', {}, /cannot call/, /Voice capability/],
+  [
+    'another app’s number',
+    number,
+    { twiml_app_sid: undefined },
+    /answered by the TwiML App/,
+    /choose Webhook/,
+  ],
 ])('%s is told with its remedy', async (_, address, more, error, remedy) => {
   twilio.numbers.set('+12125550122', { sid: `PN${'f6'.repeat(16)}`, sms: true, voice: false, smsUrl: '' });
   const steps = await onboard(1002, address, more);

@@ -46,7 +46,7 @@ function readToken(token: string) {
   return { header: read(header), payload: read(payload) };
 }
 
-describe('a voice token', () => {
+describe('getVoiceToken: a voice token', () => {
   test('has the claims of Twilio’s documentation, is bound to staff and business, and holds an hour', async () => {
     const { status, body } = await mia.get('/voice-calls/token');
     expect(status).toBe(200);
@@ -129,7 +129,7 @@ const refusal = (posted: Posted): string => {
   return posted.twiml.children[0]!.text;
 };
 
-describe('a call from the browser', () => {
+describe('handleTwimlCall: a call from the browser', () => {
   beforeAll(async () => {
     // They are on: each holds a voice token.
     for (const staffId of [12345, 12346]) await api.get(`/voice-calls/token?staff_id=${staffId}`);
@@ -354,7 +354,7 @@ describe('how a call from the browser ends', () => {
   });
 });
 
-test('with recording on, the client hears the notice when they pick up, and the recording is noted', async () => {
+test('handleRecordingNotice: with recording on, the client hears the notice when they pick up, and the recording is noted', async () => {
   const set = await api.call('PUT', '/businesses/1001/locations/1/voice', {
     record: true,
     recording_notice: 'Calls are recorded <for training> & quality.',

@@ -339,7 +339,7 @@ describe('each provider hands over the same mail', () => {
 });
 
 describe('whose password', () => {
-  test("SendGrid's inbound mail needs the password of its own business", async () => {
+  test("listEmailWebhooks: SendGrid's inbound mail needs the password of its own business", async () => {
     const form = multipart([{ name: 'email', content: mail({}) }]);
     const other = (await omega.platform.get('/businesses/2002/email/webhooks')).body.data[0].inbound_url;
     const theirs = new URL(other);

@@ -268,7 +268,7 @@ test('a marketing mail has the button of RFC 8058, and another mail has none', a
   expect(await sendTo(to, 'transactional')).toMatchObject({ link: undefined, post: undefined });
 });
 
-test('opening the link changes nothing and shows a button; the click unsubscribes, once however often', async () => {
+test('showUnsubscribe, unsubscribe: opening the link changes nothing and shows a button; the click unsubscribes, once however often', async () => {
   const to = someone();
   const sent = await sendTo(to, 'marketing');
   for (const method of ['GET', 'HEAD', 'GET']) {

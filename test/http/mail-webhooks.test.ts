@@ -100,7 +100,7 @@ function* changed(text: string, positions = text.length): Generator<string> {
   }
 }
 
-describe.each(Object.entries(schemes))('%s', (provider, scheme) => {
+describe.each(Object.entries(schemes))('receiveEmailWebhook: %s', (provider, scheme) => {
   test('believes what the account signed, and applies it to its mail', async () => {
     const mail = await sentMail();
     expect(await post(omega, provider, scheme.delivered(mail, lotus))).toBe(200);

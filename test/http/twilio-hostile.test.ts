@@ -27,7 +27,7 @@ const twilioCodes = providerRows
 const pausing = twilioCodes.filter((code) => explain('twilio', code).effect === 'pause_account');
 
 beforeAll(async () => {
-  omega = await startOmega({ carrierDeadlineMs: 1_500, publicUrl });
+  omega = await startOmega({ carrierDeadlineMs: 4_000, publicUrl });
   twilio = await startFakeTwilio(() => omega.clock.now());
   twilio.numbers.set(number, { sid: `PN${'c3'.repeat(16)}`, sms: true, smsUrl: '' });
   twilio.answer = (form) => {

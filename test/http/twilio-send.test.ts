@@ -31,7 +31,7 @@ const senders = [
 ];
 
 beforeAll(async () => {
-  omega = await startOmega({ carrierDeadlineMs: 400, publicUrl });
+  omega = await startOmega({ carrierDeadlineMs: 2_000, publicUrl });
   twilio = await startFakeTwilio(() => omega.clock.now());
   twilio.numbers.set(number, { sid: `PN${'c3'.repeat(16)}`, sms: true, smsUrl: '' });
   twilio.pool.add(number);
@@ -310,12 +310,14 @@ describe('an account that Twilio refuses', () => {
     );
     await omega.settled();
     expect(twilio.asked).toHaveLength(before);
-    const read = async (id: string) => (await paused.get(`/messages/${id}/timeline`)).body.message.status;
-    for (const { body } of waiting) expect(await read(body.message_id)).toBe('queued');
+    const read = async (id: string) => (await paused.get(`/messages/${id}/timeline`)).body.message;
+    for (const { body } of waiting)
+      expect(await read(body.message_id)).toMatchObject({ status: 'queued', reason: 'account_config' });
 
     twilio.answer = () => ({ kind: 'created' });
     await omega.tick(60_000);
     await omega.tick(240_000);
-    for (const { body } of waiting) expect(await read(body.message_id)).toBe('sending');
+    for (const { body } of waiting)
+      expect(await read(body.message_id)).toMatchObject({ status: 'sending', reason: null });
   });
 });

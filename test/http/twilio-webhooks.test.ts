@@ -82,7 +82,7 @@ async function received(client: Client, from: string) {
 const quarantined = async () =>
   (await omega.platform.get('/webhook-receipts?state=quarantined&limit=100')).body.data;
 
-describe('a text from a client', () => {
+describe('receiveTwilioSms: a text from a client', () => {
   it('becomes a message of the conversation, and is answered with empty TwiML', async () => {
     const answer = await postAsTwilio(
       omega,
@@ -301,7 +301,7 @@ describe('the signature', () => {
   });
 });
 
-describe('a status callback', () => {
+describe('updateTwilioSmsStatus: a status callback', () => {
   it("signed with one's own token reaches no message of another business", async () => {
     const { body } = await api.post('/sms/queue', { to: '+17065550120', content: 'Hi' });
     await omega.settled();
@@ -388,7 +388,7 @@ describe('pictures', () => {
     return { form, paths };
   }
 
-  it('all of an MMS without words are kept with it, and served by a link that expires', async () => {
+  it('getAttachmentLink, downloadLinkedAttachment: all of an MMS without words are kept with it, and served by a link that expires', async () => {
     const { form, paths } = await mms('+17065550130', 3);
     for (const path of paths) twilio.media.set(path, serves(png, { 'content-type': 'text/html' }));
     expect((await postAsTwilio(omega, incoming, form)).status).toBe(200);
@@ -422,6 +422,19 @@ describe('pictures', () => {
     }
     await omega.tick(600_000);
     expect((await fetch(local)).status).toBe(404);
+  });
+
+  it.each([
+    ['a visiting card', 'BEGIN:VCARD\r\nVERSION:3.0\r\nEND:VCARD\r\n', 'media-1.vcf'],
+    ['an appointment', 'BEGIN:VCALENDAR\r\nVERSION:2.0\r\nEND:VCALENDAR\r\n', 'media-1.ics'],
+    ['a PDF', '%PDF-1.7\n%%EOF', 'media-1.pdf'],
+  ])('may be %s', async (what, content, filename) => {
+    const from = `+170655503${10 + what.length}`;
+    const { form, paths } = await mms(from, 1);
+    twilio.media.set(paths[0]!, serves(content));
+    await postAsTwilio(omega, incoming, form);
+    await omega.settled();
+    expect((await received(api, from))[0].attachments).toMatchObject([{ filename }]);
   });
 
   it('are fetched again when Twilio was not ready', async () => {

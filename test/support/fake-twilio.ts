@@ -54,7 +54,7 @@ export interface FakeTwilio {
    * it is asked, and not while Omega waits for an answer.
    */
   violations(): Promise<string[]>;
-  numbers: Map<string, { sid: string; sms: boolean; voice?: boolean; smsUrl: string }>;
+  numbers: Map<string, { sid: string; sms: boolean; voice?: boolean; voiceApp?: string; smsUrl: string }>;
   /** TwiML Apps that the account has, by SID. */
   apps: Set<string>;
   pool: Set<string>;
@@ -190,10 +190,11 @@ export async function startFakeTwilio(now: () => number): Promise<FakeTwilio> {
       const asked = query.get('PhoneNumber');
       const numbers = [...fake.numbers]
         .filter(([address]) => asked === null || address === asked)
-        .map(([phone_number, { sid, sms, voice = true }]) => ({
+        .map(([phone_number, { sid, sms, voice = true, voiceApp }]) => ({
           sid,
           phone_number,
           capabilities: { sms, voice },
+          voice_application_sid: voiceApp ?? null,
         }));
       return void json(200, { incoming_phone_numbers: numbers, next_page_uri: null, page: 0 });
     }

@@ -4,17 +4,8 @@ import { smtpProviders } from './provider-headers.ts';
 import { createSendGridCarrier } from './sendgrid-carrier.ts';
 import { createSmtpCarrier, type MailCarrierOptions } from './smtp-carrier.ts';
 
-/** Every carrier of mail, and how to end their connections. */
-export function createMailCarriers(options: Omit<MailCarrierOptions, 'domains'>): {
-  carriers: Carrier[];
-  close(): void;
-} {
+/** Every carrier of mail. Those that keep connections have a `close`. */
+export function createMailCarriers(options: Omit<MailCarrierOptions, 'domains'>): Carrier[] {
   const all = { ...options, domains: systemDomainLookup() };
-  const smtp = smtpProviders.map((provider) => createSmtpCarrier(provider, all));
-  return {
-    carriers: [...smtp, createSendGridCarrier(all)],
-    close() {
-      for (const carrier of smtp) carrier.close();
-    },
-  };
+  return [...smtpProviders.map((provider) => createSmtpCarrier(provider, all)), createSendGridCarrier(all)];
 }

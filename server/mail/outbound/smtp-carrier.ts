@@ -53,10 +53,7 @@ const mostWaitMs = 5_000;
 const mostConnections = 5;
 
 /** Sends mail by SMTP with the account `providers.smtp`, whichever provider's server that is. */
-export function createSmtpCarrier(
-  provider: SmtpProvider,
-  options: MailCarrierOptions,
-): Carrier & { close(): void } {
+export function createSmtpCarrier(provider: SmtpProvider, options: MailCarrierOptions): Carrier {
   const { clock, secrets, apiUrl } = options;
   const pools = new Map<string, Pool>();
 

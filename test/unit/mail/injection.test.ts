@@ -7,7 +7,7 @@ import { testSecrets } from '../../support/omega.ts';
 import { type SmtpPeer, startSmtp } from '../../support/smtp.ts';
 
 let smtp: SmtpPeer;
-const mail = createMailCarriers({
+const carriers = createMailCarriers({
   clock: { now: () => Date.parse('2026-03-10T15:00:00Z') },
   secrets: testSecrets,
   apiUrl: 'https://omega.example/omega',
@@ -16,12 +16,12 @@ beforeAll(async () => {
   smtp = await startSmtp();
 });
 afterAll(async () => {
-  mail.close();
+  for (const carrier of carriers) carrier.close?.();
   await smtp.close();
 });
 
 test('whatever stands in a name, subject, text or file name: exactly those recipients and those headers', async () => {
-  const smtpCarrier = mail.carriers.find(({ provider }) => provider === 'smtp')!;
+  const smtpCarrier = carriers.find(({ provider }) => provider === 'smtp')!;
   await fc.assert(
     fc.asyncProperty(nasty, nasty, nasty, nasty, async (fromName, subject, text, filename) => {
       smtp.mails.length = 0;
