@@ -82,6 +82,9 @@ describe('POST /sms/queue', () => {
       clicked_at: null,
       complained_at: null,
       unsubscribed_at: null,
+      call: null,
+      reply_text: null,
+      sender_authentication: null,
     });
   });
 
