@@ -10,7 +10,7 @@ const papersIn = (folder: string) =>
   readdirSync(join(root, folder))
     .filter((file) => file.endsWith('.md'))
     .map((file) => join(folder, file));
-const papers = [...papersIn('.'), ...papersIn('docs'), ...papersIn('docs/adr')];
+const papers = [...papersIn('.'), ...papersIn('docs'), ...papersIn('docs/adr'), ...papersIn('docs/carriers')];
 
 describe('ARCHITECTURE.md', () => {
   const rows = read('ARCHITECTURE.md')
