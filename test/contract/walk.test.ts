@@ -174,7 +174,9 @@ describe('of a body', () => {
   });
 
   test.each(withBody)('%s: what is not JSON is 400', async (_, row) => {
-    for (const body of ['{"a":', 'not json', "{'a': 1}", '{"a":1}}', '\u0000', '']) {
+    // A deletion needs no body, whatever its content type announces.
+    const nothing = row.method === 'DELETE' ? [] : [''];
+    for (const body of ['{"a":', 'not json', "{'a': 1}", '{"a":1}}', '\u0000', ...nothing]) {
       const answer = await send(row, callerFor(row), {
         body,
         headers: { 'content-type': 'application/json' },

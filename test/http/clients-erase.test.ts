@@ -417,3 +417,9 @@ test('every column of the database is judged: erased, or nothing of a person', a
   // Judge a new one in server/identity/personal-data.ts; if it is `erased`, erase it in erase.ts or traces.ts.
   expect(unjudged).toEqual([]);
 });
+
+test('eraseClient takes no body, also where the content type announces one', async () => {
+  await api.call('PUT', `${base}/9901`, { name: 'Leaves Soon' });
+  const answer = await api.call('DELETE', `${base}/9901`, '');
+  expect(answer.status, JSON.stringify(answer.body)).toBe(200);
+});

@@ -185,6 +185,11 @@ function addJsonParser(http: FastifyInstance): void {
   const utf8 = new TextDecoder('utf-8', { fatal: true });
   http.removeContentTypeParser('application/json');
   http.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    // Many clients send their usual content type along with nothing.
+    if (request.method === 'DELETE' && body.length === 0) {
+      done(null, {});
+      return;
+    }
     let text: string;
     try {
       text = utf8.decode(body as Buffer);
