@@ -1,12 +1,7 @@
 export { addNote } from './add-note.ts';
 export { attachmentRoutes } from './attachment-routes.ts';
-export {
-  type Applied,
-  type CarrierEvent,
-  type CarrierEvents,
-  createCarrierEvents,
-  type InboundMail,
-} from './carrier-events.ts';
+export type { Applied, CarrierEvent, InboundMail } from './carrier-event.ts';
+export { type CarrierEvents, createCarrierEvents } from './carrier-events.ts';
 export { deliveryJobs } from './deliver.ts';
 export type { Draft, Written } from './draft.ts';
 export { emailRoutes } from './email-routes.ts';
