@@ -34,6 +34,8 @@ export interface OutgoingMessage {
   businessId: number;
   messageId: string;
   attemptNo: number;
+  /** The attempts before somebody last had it sent again (`retry`), which this is not one of; 0 where nobody did. */
+  supersededAttempts: number;
   channel: string;
   from: string;
   to: string;

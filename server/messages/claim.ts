@@ -143,6 +143,7 @@ export async function claimMessages(
     businessId: row.business_id,
     messageId: row.message_id,
     attemptNo: row.attempts + 1,
+    supersededAttempts: row.superseded_attempts,
     channel: row.channel,
     from: row.from_address,
     to: row.to_address,

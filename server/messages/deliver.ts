@@ -290,8 +290,10 @@ async function openAttempt(
     from_address: string;
     to_address: string;
     category: 'transactional' | 'marketing' | null;
+    superseded_attempts: number;
   }>`
-    select a.business_id, a.message_id, a.provider, a.claimed_at, m.channel, m.category, m.content, m.subject, m.media_urls, m.from_address, m.to_address
+    select a.business_id, a.message_id, a.provider, a.claimed_at, m.channel, m.category, m.content, m.subject, m.media_urls, m.from_address, m.to_address,
+      m.superseded_attempts
     from attempts a join messages m on m.business_id = a.business_id and m.message_id = a.message_id
     where a.business_id = ${data.business_id} and a.message_id = ${data.message_id} and a.attempt_no = ${data.attempt_no}
       and a.state = 'unknown'`.execute(db);
@@ -302,6 +304,7 @@ async function openAttempt(
     businessId: data.business_id,
     messageId: data.message_id,
     attemptNo: data.attempt_no,
+    supersededAttempts: row.superseded_attempts,
     channel: row.channel,
     from: row.from_address,
     to: row.to_address,

@@ -257,6 +257,18 @@ describe('a mail by SMTP', () => {
     );
     smtp.answer = '2.0.0 Ok: queued as 4BXyz';
   });
+
+  test('that somebody has sent again has a key of its own at Resend, or it would be swallowed there', async () => {
+    const api = await business(1120, [{ address: 'hello@again.example', provider: 'resend' }]);
+    const sent = await send({ to: someone() }, api);
+    await api.post('/email/status', { message_id: sent.message_id, status: 'undelivered' });
+    expect((await api.post(`/messages/${sent.message_id}/retry`, { force: true })).status).toBe(202);
+    await omega.settled();
+    const keys = smtp.mails.map(
+      ({ parsed }) => parsed.headers.find(({ key }) => key === 'resend-idempotency-key')?.value,
+    );
+    expect(keys).toEqual([`omega/${sent.message_id}`, `omega/${sent.message_id}/1`]);
+  });
 });
 
 describe('what the server refuses', () => {

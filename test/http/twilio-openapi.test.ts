@@ -86,6 +86,7 @@ it("Twilio's list is read", async () => {
     businessId: 5001,
     messageId: '0198c2a4-7b1e-7c3a-9f57-2f4a1c9d0e11',
     attemptNo: 1,
+    supersededAttempts: 0,
     channel: 'sms',
     from: number,
     to: '+12025550123',

@@ -18,7 +18,7 @@ const ids = ({ messageId, businessId }: OutgoingMessage) => [
  * - SES: https://docs.aws.amazon.com/ses/latest/dg/event-publishing-send-email.html (letters, digits, - and _); it
  *   puts its own Message-ID in place of ours
  * - Resend: https://resend.com/docs/dashboard/emails/idempotency-keys. One key for a message: what was taken within
- *   a day is not sent again, also when somebody retries by hand what had no answer. Its events bring no metadata
+ *   a day is not sent again. Only a retry that somebody asked for has a key of its own, or it would be swallowed. Its events bring no metadata
  *   of a mail that came by SMTP, so they are matched by Message-ID and by Resend's own id.
  */
 export const providerHeaders: Record<SmtpProvider, (message: OutgoingMessage) => Record<string, string>> = {
@@ -33,5 +33,7 @@ export const providerHeaders: Record<SmtpProvider, (message: OutgoingMessage) =>
       .map(([name, value]) => `${name}=${value}`)
       .join(', '),
   }),
-  resend: (message) => ({ 'Resend-Idempotency-Key': `omega/${message.messageId}` }),
+  resend: ({ messageId, supersededAttempts }) => ({
+    'Resend-Idempotency-Key': `omega/${messageId}${supersededAttempts > 0 ? `/${supersededAttempts}` : ''}`,
+  }),
 };

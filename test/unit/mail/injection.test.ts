@@ -44,6 +44,7 @@ test('whatever stands in a name, subject, text or file name: exactly those recip
           businessId: 1001,
           messageId,
           attemptNo: 1,
+          supersededAttempts: 0,
           channel: 'email',
           from: 'hello@lotus.example',
           to: 'ana@example.com',
