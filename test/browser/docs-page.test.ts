@@ -31,8 +31,10 @@ test('the reference page lists every operation of the contract, and asks no othe
   const closed = list.getByRole('button', { name: /^Open Group/ });
   while ((await closed.count()) > 0) await closed.first().click();
 
+  // The page shortens the one method that is too long for its column.
+  const shown = (method: string) => (method === 'DELETE' ? 'DEL' : method);
   const linkTo = ({ summary, method }: Operation) =>
-    list.getByRole('link', { name: `${summary} HTTP Method: ${method}`, exact: true }).first();
+    list.getByRole('link', { name: `${summary} HTTP Method: ${shown(method)}`, exact: true }).first();
   for (const row of Object.values(contract)) await linkTo(row).waitFor();
   await linkTo(contract.queueSms).click();
   await page.getByRole('heading', { name: contract.queueSms.summary }).waitFor();
