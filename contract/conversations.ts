@@ -295,7 +295,7 @@ export const getConversationFilters = operation({
   tag: 'businesses',
   summary: 'Get available conversation filters',
   description:
-    'Each filter of the list with its options and how many conversations each would show, counted to 99. By channel, the 2,000 most recently active are counted. Of staff and locations, the first 100 by name.',
+    'Each filter of the list that has options, with how many conversations each would show, counted to 99; `client` and `since` take what is typed. By channel, the 2,000 most recently active are counted. Of staff and locations, the first 100 by name.',
   auth: 'read',
   bucket: 'read',
   input: { params: ofBusiness },

@@ -16,7 +16,11 @@ export const receiveTwilioSms = webhook({
   bytes: 'text/xml',
   input: {},
   output: { 200: TwiML },
-  example: { status: 200, answer: exampleTwiML },
+  example: {
+    body: 'MessageSid=SM00000000000000000000000000000001&AccountSid=AC00000000000000000000000000000001&From=%2B12025550123&To=%2B15005550006&Body=Can+I+move+to+10%3F&NumMedia=0',
+    status: 200,
+    answer: exampleTwiML,
+  },
 });
 
 export const updateTwilioSmsStatus = webhook({
@@ -30,5 +34,9 @@ export const updateTwilioSmsStatus = webhook({
   bytes: 'text/xml',
   input: {},
   output: { 200: TwiML },
-  example: { status: 200, answer: exampleTwiML },
+  example: {
+    body: 'MessageSid=SM00000000000000000000000000000001&AccountSid=AC00000000000000000000000000000001&MessageStatus=delivered',
+    status: 200,
+    answer: exampleTwiML,
+  },
 });

@@ -164,10 +164,16 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
 
     if (options.worker) {
       const tidy = async () => {
-        await carrierEvents.resume();
-        await receipts.resume();
-        await receipts.tidy();
-        await forgetOldRequests(db, new Date(clock.now()));
+        const steps = [
+          carrierEvents.resume,
+          receipts.resume,
+          receipts.tidy,
+          () => forgetOldRequests(db, new Date(clock.now())),
+        ];
+        const failures: unknown[] = [];
+        // What one of them cannot do keeps no other from its own.
+        for (const step of steps) await step().catch((error: unknown) => failures.push(error));
+        if (failures.length > 0) throw failures[0];
       };
       const timer = setInterval(() => {
         tidy().catch((error) => log.error({ err: error }, 'the worker could not tidy up; it tries again'));

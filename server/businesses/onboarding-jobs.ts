@@ -45,6 +45,7 @@ export function onboardingJobs(options: JobOptions): JobHandler<never>[] {
       .where('name', 'in', [...carrierSteps])
       .orderBy('position')
       .execute();
+    let failed = false;
     for (const step of steps) {
       if (step.status === 'done' || step.status === 'skipped') continue;
       await setStep(db, now(), businessId, step.name, { status: 'running' });
@@ -52,8 +53,10 @@ export function onboardingJobs(options: JobOptions): JobHandler<never>[] {
       await inTransaction(db, async (tx) => {
         await setStep(tx, now(), businessId, step.name, result);
       });
-      if (result.status === 'failed') return;
+      // The next one all the same: whoever mends it wants to see everything that is wrong at once.
+      failed ||= result.status === 'failed';
     }
+    if (failed) return;
     const by: Origin = { actor: { type: 'system', id: null }, origin: {} };
     await inTransaction(db, (tx) =>
       recordEvents(tx, now(), [

@@ -10,6 +10,8 @@ export interface SentMail {
   businessId: number;
   messageId: string;
   toAddress: string | null;
+  /** What its provider is known to call it: its last attempt first, then those before. */
+  providerIds: string[];
 }
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
@@ -33,7 +35,9 @@ export async function findSent(
     events.flatMap(({ names }, i) => asksOf(names, secrets).map((ask) => ({ i, ...ask }))),
   );
   const { rows } = await sql<SentMail & { i: number }>`
-    select distinct on (w.i) w.i, m.business_id as "businessId", m.message_id as "messageId", m.to_address as "toAddress"
+    select distinct on (w.i) w.i, m.business_id as "businessId", m.message_id as "messageId", m.to_address as "toAddress",
+      array_remove(m.provider_message_id || array(select a.provider_message_id from attempts a
+        where a.business_id = m.business_id and a.message_id = m.message_id order by a.attempt_no desc), null) as "providerIds"
     from jsonb_to_recordset(${JSON.stringify(asked)}::jsonb) as w(i int, rank int, m uuid, mid text, pid text)
     cross join unnest(${[...businessIds]}::bigint[]) as b(id)
     cross join lateral (

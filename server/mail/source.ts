@@ -85,7 +85,7 @@ async function applyEvents(
       provider,
       businessId: mail.businessId,
       messageId: mail.messageId,
-      providerMessageId: event.names.providerIds[0] ?? event.names.mailId ?? mail.messageId,
+      providerMessageId: providerIdOf(event, mail),
       occurredAt: event.occurredAt,
       eventKey: event.eventKey,
       receiptId,
@@ -94,6 +94,15 @@ async function applyEvents(
     applied += 1;
   }
   return applied;
+}
+
+/**
+ * The id by which the attempt is known that an event is about. A provider that took a mail by SMTP may have named it
+ * after that alone: its own id is then none that we know, and the event is about the mail as it was last sent.
+ */
+function providerIdOf({ names }: MailEvent, mail: SentMail): string {
+  const known = names.providerIds.find((id) => mail.providerIds.includes(id));
+  return known ?? mail.providerIds[0] ?? names.providerIds[0] ?? names.mailId ?? mail.messageId;
 }
 
 type Told =

@@ -120,11 +120,14 @@ async function findMessage(
 ): Promise<{ messageId: string; attemptNo: number | null } | null> {
   const { rows } = await sql<{ message_id: string; attempt_no: number | null }>`
     select m.message_id, (select a.attempt_no from attempts a where a.business_id = m.business_id and a.message_id = m.message_id
-        and a.provider = ${event.provider} and a.provider_message_id = ${event.providerMessageId}) as attempt_no
+        and a.provider = ${event.provider} and a.provider_message_id = ${event.providerMessageId}
+        -- Each attempt of a mail bears the same Message-ID.
+        order by a.attempt_no desc limit 1) as attempt_no
     from messages m where m.business_id = ${event.businessId} and m.message_id = ${event.messageId}::uuid
     union all
-    select message_id, attempt_no from attempts
+    (select message_id, attempt_no from attempts
     where provider = ${event.provider} and provider_message_id = ${event.providerMessageId} and business_id = ${event.businessId}
+    order by attempt_no desc limit 1)
     union all
     select message_id, null from messages where business_id = ${event.businessId} and provider = ${event.provider}
       and provider_message_id = ${event.providerMessageId}
@@ -178,11 +181,10 @@ async function nameByCarrier(
   event: CarrierEvent & { kind: 'status' },
   messageId: string,
 ): Promise<void> {
-  await tx
-    .updateTable('messages')
-    .set({ provider_message_id: event.providerMessageId })
-    .where('business_id', '=', event.businessId)
-    .where('message_id', '=', messageId)
-    .where('provider_message_id', 'is', null)
-    .execute();
+  await sql`
+    update messages m set provider_message_id = ${event.providerMessageId}
+    where m.business_id = ${event.businessId} and m.message_id = ${messageId}::uuid and m.provider_message_id is null
+      -- The host may have recorded our own send under the carrier's id before us; the attempt keeps it.
+      and not exists (select 1 from messages o where o.business_id = m.business_id and o.provider = m.provider
+        and o.provider_message_id = ${event.providerMessageId} and o.message_id <> m.message_id)`.execute(tx);
 }

@@ -57,18 +57,21 @@ export function deliveryJobs(options: DeliveryOptions): JobHandler<never>[] {
   };
 
   /** @param leaseEnds on the process's own clock: a call that begins later than it allows might outlive the lease */
-  async function handOver(message: ClaimedMessage, leaseEnds: number): Promise<void> {
+  async function handOver(
+    message: ClaimedMessage,
+    account: AccountOrError,
+    leaseEnds: number,
+  ): Promise<void> {
     // Paused since the claim (a full machine, a stopped VM): somebody else may have the message by now.
     if (performance.now() > leaseEnds - deadlineOf(message))
       throw new Error('The worker was held up past its lease.');
-    const outcome = await callCarrier(message);
+    const outcome = await callCarrier(message, account);
     await outcomes.submit({ message, outcome });
   }
 
-  async function callCarrier(message: ClaimedMessage): Promise<SendOutcome> {
+  async function callCarrier(message: ClaimedMessage, account: AccountOrError): Promise<SendOutcome> {
     const carrier = carriers.get(message.provider);
     if (!carrier) return noCarrier(message.provider);
-    const account = await readAccount(carrier, message.businessId);
     if (account instanceof Error) {
       log.error({ err: account, business_id: message.businessId }, 'credentials could not be read');
       return { kind: 'refused', code: null, reason: 'account_config', message: account.message };
@@ -86,17 +89,28 @@ export function deliveryJobs(options: DeliveryOptions): JobHandler<never>[] {
     }
   }
 
-  /** Credentials that cannot be read are known before any carrier is called: nothing is unknown about that. */
-  async function readAccount(carrier: Carrier, businessId: number): Promise<CarrierAccount | Error> {
-    try {
-      return await accounts(carrier, businessId);
-    } catch (error) {
-      if (faultOfDatabaseError(error)) throw error;
-      return new Error(
-        `The credentials for ${carrier.provider} cannot be read with this OMEGA_SECRET. Onboard them again.`,
-        { cause: error },
-      );
+  /**
+   * With the claim, in its transaction: once that is committed, nothing but the carrier stands between a message and
+   * its outcome. Credentials that do not open are known before any carrier is called.
+   */
+  async function readAccounts(
+    tx: Tx,
+    messages: readonly ClaimedMessage[],
+  ): Promise<Map<string, AccountOrError>> {
+    const read = new Map<string, AccountOrError>();
+    for (const message of messages) {
+      const carrier = carriers.get(message.provider);
+      if (!carrier || read.has(accountKey(message))) continue;
+      const account = await accounts(tx, carrier, message.businessId).catch((error: unknown) => {
+        if (!(error instanceof Error) || 'severity' in error || faultOfDatabaseError(error)) throw error;
+        return new Error(
+          `The credentials for ${carrier.provider} cannot be read with this OMEGA_SECRET. Onboard them again.`,
+          { cause: error },
+        );
+      });
+      read.set(accountKey(message), account);
     }
+    return read;
   }
 
   const send: JobHandler<{ business_id: number; message_id: string }> = {
@@ -106,13 +120,14 @@ export function deliveryJobs(options: DeliveryOptions): JobHandler<never>[] {
     async run(jobs) {
       const ids = jobs.map(({ data }) => ({ businessId: data.business_id, messageId: data.message_id }));
       const leaseEnds = performance.now() + leaseMs;
-      const { claimed, refused, lost } = await inTransaction(db, (tx) =>
-        claimMessages(tx, now(), queue, ids, leaseMs, options.secrets),
-      );
+      const { claimed, refused, lost, accountOf } = await inTransaction(db, async (tx) => {
+        const claims = await claimMessages(tx, now(), queue, ids, leaseMs, options.secrets);
+        return { ...claims, accountOf: await readAccounts(tx, claims.claimed) };
+      });
       const suppressed = inTransaction(db, (tx) => suppressMessages(tx, now(), refused));
       const givenUp = inTransaction(db, (tx) => giveUpAttempts(tx, now(), queue, lost));
       const work = [
-        ...claimed.map((message) => handOver(message, leaseEnds)),
+        ...claimed.map((message) => handOver(message, accountOf.get(accountKey(message)) ?? null, leaseEnds)),
         ...refused.map(() => suppressed),
         ...lost.map(() => givenUp),
       ];
@@ -155,7 +170,7 @@ export function deliveryJobs(options: DeliveryOptions): JobHandler<never>[] {
 
   async function findAt(carrier: Carrier, attempt: ClaimedMessage) {
     try {
-      const account = await accounts(carrier, attempt.businessId);
+      const account = await accounts(db, carrier, attempt.businessId);
       return await withDeadline(deadlineMs, (signal) =>
         carrier.find(withFiles(db, attempt), attempt.claimedAt, account, signal),
       );
@@ -265,8 +280,11 @@ function failuresOf(
   return failed;
 }
 
-function accountReader({ db, secrets }: Pick<DeliveryOptions, 'db' | 'secrets'>) {
-  return async ({ account }: Carrier, businessId: number): Promise<CarrierAccount> => {
+type AccountOrError = CarrierAccount | Error;
+const accountKey = ({ businessId, provider }: ClaimedMessage) => `${businessId} ${provider}`;
+
+function accountReader({ secrets }: Pick<DeliveryOptions, 'secrets'>) {
+  return async (db: Db | Tx, { account }: Carrier, businessId: number): Promise<CarrierAccount> => {
     if (account === null) return null;
     return readProviderAccount(db, secrets, businessId, account as Provider);
   };

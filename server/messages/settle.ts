@@ -13,7 +13,7 @@ import { type TimelineEntry, writeTimeline } from './timeline.ts';
 
 /** An attempt's outcome, or that the carrier does not have it (`absent`: asked after an unknown one). */
 export interface AttemptOutcome {
-  message: Pick<ClaimedMessage, 'businessId' | 'messageId' | 'attemptNo' | 'provider'>;
+  message: Pick<ClaimedMessage, 'businessId' | 'messageId' | 'attemptNo' | 'supersededAttempts' | 'provider'>;
   outcome: SendOutcome | { kind: 'absent' };
 }
 
@@ -60,8 +60,8 @@ export async function settleAttempts(
       // The carrier fell over before it took the message: the policy of its 5xx, or a carrier that
       // always does would be called for ever.
       const policy = explainFailure('http', '500', null).retry;
-      if (policy && message.attemptNo < policy.maxAttempts) {
-        resend.push({ message, delayS: Math.ceil(retryDelayMs(policy, message.attemptNo, random) / 1000) });
+      if (policy && made(message) < policy.maxAttempts) {
+        resend.push({ message, delayS: Math.ceil(retryDelayMs(policy, made(message), random) / 1000) });
       } else {
         const failed = {
           status: 'failed' as const,
@@ -79,8 +79,8 @@ export async function settleAttempts(
           reason: outcome.message,
         });
       const policy = why.retry;
-      if (why.retryable && policy && message.attemptNo < policy.maxAttempts) {
-        const delayMs = retryDelayMs(policy, message.attemptNo, random, outcome.retryAfterMs);
+      if (why.retryable && policy && made(message) < policy.maxAttempts) {
+        const delayMs = retryDelayMs(policy, made(message), random, outcome.retryAfterMs);
         resend.push({ message, delayS: Math.ceil(delayMs / 1000) });
       } else {
         reports.push(
@@ -173,6 +173,9 @@ async function nameByCarrier(tx: Tx, held: AttemptOutcome[]): Promise<void> {
       and not exists (select 1 from messages o where o.business_id = w.b and o.provider = messages.provider
         and o.provider_message_id = w.id and o.message_id <> w.m)`.execute(tx);
 }
+
+/** The attempts since somebody last had it sent again: each time it has all the tries of its reason. */
+const made = (message: AttemptOutcome['message']) => message.attemptNo - message.supersededAttempts;
 
 function reportOf(
   message: AttemptOutcome['message'],

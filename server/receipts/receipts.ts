@@ -64,6 +64,20 @@ export function createReceipts(options: {
   const sources = new Map(options.sources.map((source) => [source.name, source]));
   if (sources.size < options.sources.length) throw new Error('Two sources of webhooks have one name.');
 
+  /** After a few tries it is for people to see; a database or carrier that is away does not count. */
+  async function countOrGiveUp(receiptId: string, error: unknown): Promise<Received> {
+    const isAway =
+      faultOfDatabaseError(error) !== null || (error instanceof Fault && error.code === 'unavailable');
+    const note = error instanceof Error ? error.message : String(error);
+    if (isAway) {
+      log.warn({ err: error, receipt_id: receiptId }, 'a kept webhook waits');
+      return { receiptId, state: 'kept', note, answer: null };
+    }
+    const gaveUp = (await countFailure(db, receiptId, note)) >= mostTries;
+    if (gaveUp) await settleReceipt(db, now(), receiptId, { state: 'failed', note });
+    return { receiptId, state: gaveUp ? 'failed' : 'kept', note, answer: null };
+  }
+
   /** Nothing that is posted may look like a fault of ours: the carrier would send it for ever. */
   async function judge(source: WebhookSource, webhook: RawWebhook): Promise<Belief> {
     try {
@@ -104,10 +118,7 @@ export function createReceipts(options: {
       );
       // The database is away: it is no fault of the webhook's, and does not count.
       if (faultOfDatabaseError(error)) return { receiptId, state: 'kept', note: null, answer: null };
-      const note = error instanceof Error ? error.message : String(error);
-      const gaveUp = (await countFailure(db, receiptId, note)) >= mostTries;
-      if (gaveUp) await settleReceipt(db, now(), receiptId, { state: 'failed', note });
-      return { receiptId, state: gaveUp ? 'failed' : 'kept', note, answer: null };
+      return countOrGiveUp(receiptId, error);
     }
   }
 
@@ -170,7 +181,8 @@ export function createReceipts(options: {
 
     async resume() {
       const left = await receiptsLeftBehind(db, new Date(clock.now() - resumeAfterMs));
-      for (const receiptId of left) await again(receiptId);
+      // One that cannot be judged just now, or opened at all, holds up no other.
+      for (const receiptId of left) await again(receiptId).catch((error) => countOrGiveUp(receiptId, error));
       return left.length;
     },
 

@@ -284,6 +284,23 @@ describe('getClientImport, listClientImports and listClientImportErrors', () => 
     }
   });
 
+  test("a row that names another business's location is answered as one that names a location that nobody has", async () => {
+    await omega.business({
+      business_id: 1003,
+      locations: [{ location_id: 77_001, name: 'Theirs' }],
+      senders: [],
+      staffs: [],
+    });
+    const reports = [];
+    for (const location_id of [77_001, 77_002]) {
+      const { body } = await send(lines([{ client_id: 73, location_id }]));
+      expect(body).toMatchObject({ created: 0, failed: 1 });
+      reports.push((await api.get(`${base}/imports/${body.import_id}/errors`)).body.data);
+    }
+    expect(JSON.stringify(reports[0]).replaceAll('77001', '77002')).toBe(JSON.stringify(reports[1]));
+    expect((await api.get(`${base}/73`)).status).toBe(404);
+  });
+
   test('property: twice leaves what once leaves', async () => {
     const row = fc.record(
       {

@@ -41,7 +41,10 @@ const settle = (
 ) =>
   inTransaction(omega.omega.database.db, (tx) =>
     settleAttempts(tx, now(), omega.omega.queue, [
-      { message: { businessId: 1001, messageId, attemptNo, provider: 'simulator' }, outcome },
+      {
+        message: { businessId: 1001, messageId, attemptNo, supersededAttempts: 0, provider: 'simulator' },
+        outcome,
+      },
     ]),
   );
 const queue = async (body: object) => (await api.post('/sms/queue', { content: 'hi', ...body })).body;

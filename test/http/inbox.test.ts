@@ -89,6 +89,23 @@ describe('assignConversation: POST …/assign (Assign a client conversation to a
 });
 
 describe('setConversationStatus: POST …/status (Update client conversation status)', () => {
+  it('and markMessagesRead by a session: each is an event of that staff member, with what changed', async () => {
+    const { path, conversationId } = await conversationWith('hi');
+    const { body } = await api.post('/authentication/token', { staff_id: 12345 });
+    const as = { authorization: `Bearer ${body.token}` };
+    const staff = omega.as(null);
+    expect((await staff.post(`${path}/status`, { status: 'pending' }, as)).status).toBe(200);
+    expect((await staff.post(`${path}/messages/read`, { read: true }, as)).status).toBe(200);
+    const by = {
+      actor: { type: 'staff', id: 12345 },
+      origin: { session_id: body.session_id, request_id: expect.any(String) },
+    };
+    const [status] = await eventsOf('conversation.status_changed', conversationId);
+    expect(status).toMatchObject({ ...by, changed: { status: { from: 'open', to: 'pending' } } });
+    const [read] = await eventsOf('conversation.read', conversationId);
+    expect(read).toMatchObject({ ...by, changed: { unread_count: { from: 1, to: 0 } } });
+  });
+
   it('snoozes until a time and wakes by itself then', async () => {
     const { path, row, conversationId } = await conversationWith('hi');
     const until = new Date(omega.clock.now() + 3_600_000).toISOString();

@@ -82,7 +82,13 @@ test('an outcome written down late, for an attempt that was settled meanwhile, c
   const before = await state(body.message_id);
   expect(before).toMatchObject([{ message: { status: 'delivered', attempts: 1 } }]);
 
-  const message = { businessId: 1001, messageId: body.message_id, attemptNo: 1, provider: 'simulator' };
+  const message = {
+    businessId: 1001,
+    messageId: body.message_id,
+    attemptNo: 1,
+    supersededAttempts: 0,
+    provider: 'simulator',
+  };
   const late = [
     { kind: 'refused', code: '21610', message: 'unsubscribed' },
     { kind: 'refused', code: '20429', message: 'Too Many Requests' },
@@ -117,7 +123,13 @@ test('the same outcome told by two workers at once is written once', async () =>
     status: 'sending',
     providerStatus: 'queued',
   } as const;
-  const message = { businessId: 1001, messageId: body.message_id, attemptNo: 1, provider: 'simulator' };
+  const message = {
+    businessId: 1001,
+    messageId: body.message_id,
+    attemptNo: 1,
+    supersededAttempts: 0,
+    provider: 'simulator',
+  };
   const entries = () =>
     pair.rows(`select 1 from message_timeline where kind = 'attempt.accepted' and message_id = $1`, [
       body.message_id,

@@ -107,7 +107,7 @@ function documented(row: Operation): object {
     ...(row.webhook && {
       consumes: row.webhook,
       // Whatever the carrier's own pages say that it posts.
-      body: { type: 'object', additionalProperties: true },
+      body: { type: 'object', additionalProperties: true, ...webhookExample(row.example?.body) },
     }),
     ...(row.bodyStream && {
       consumes: row.bodyStream,
@@ -119,6 +119,14 @@ function documented(row: Operation): object {
         ? []
         : [{ apiKey: [] }, ...(row.auth === 'platform' ? [] : [{ session: [] }, { sessionCookie: [] }])],
     ...(row.auth !== 'public' && { 'x-required-scopes': [row.auth] }),
+  };
+}
+
+/** What a carrier posts, as an object: a form's fields, or JSON. */
+function webhookExample(body: unknown): object {
+  if (typeof body !== 'string') return {};
+  return {
+    examples: [body.startsWith('{') ? JSON.parse(body) : Object.fromEntries(new URLSearchParams(body))],
   };
 }
 

@@ -74,8 +74,11 @@ function headersOf(
   );
 }
 
+/** Characters; a mail's headers are some thousands. */
+const mostHeaderText = 256 * 1024;
+
 /** A block of raw headers, as SendGrid posts them: the same reading as of a whole mail. */
 export async function readRawHeaders(block: string): Promise<HeaderList> {
-  const parsed = await simpleParser(`${block.replace(/\s+$/, '')}\r\n\r\n`, parserOptions);
+  const parsed = await simpleParser(`${block.slice(0, mostHeaderText).trimEnd()}\r\n\r\n`, parserOptions);
   return headersOf(parsed.headerLines, parsed.headers);
 }

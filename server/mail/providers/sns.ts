@@ -18,7 +18,7 @@ export function isAmazonUrl(value: unknown): value is string {
     url.port === '' &&
     url.username === '' &&
     url.password === '' &&
-    /^sns\.[a-z0-9-]{3,32}\.amazonaws\.com(?:\.cn)?$/.test(url.hostname)
+    /^sns\.[a-z]{2}(?:-[a-z]+)+-\d{1,2}\.amazonaws\.com(?:\.cn)?$/.test(url.hostname)
   );
 }
 
