@@ -286,7 +286,7 @@ describe('getClientImport, listClientImports and listClientImportErrors', () => 
 
   test("a row that names another business's location is answered as one that names a location that nobody has", async () => {
     await omega.business({
-      business_id: 1003,
+      business_id: 1004,
       locations: [{ location_id: 77_001, name: 'Theirs' }],
       senders: [],
       staffs: [],
