@@ -156,6 +156,29 @@ describe('statuses', () => {
       'dropped.spam_reporting_address',
       'blocked',
     ],
+    [
+      'SendGrid dropped, content',
+      dropped('Spam Content (if spam checker app is enabled)'),
+      'failed',
+      'dropped.spam_content',
+      'filtered',
+    ],
+    [
+      'SendGrid dropped, header',
+      dropped('Invalid SMTPAPI header'),
+      'failed',
+      'dropped.invalid_smtpapi_header',
+      'invalid_request',
+    ],
+    [
+      'SendGrid dropped, quota',
+      dropped('Recipient List over Package Quota'),
+      'failed',
+      'dropped.over_quota',
+      'account_config',
+    ],
+    ['SendGrid dropped, invalid', dropped('Invalid'), 'failed', 'dropped.invalid', 'invalid_address'],
+    ['SendGrid dropped, a new reason', dropped('Full Moon'), 'failed', 'dropped', 'unknown'],
     ['Mailgun accepted', byMailgun('accepted'), 'sent', null, null],
     ['Mailgun temporary failure', failed('temporary', 'generic', '450 4.2.1 busy'), 'sending', null, null],
     ['Mailgun delivered', byMailgun('delivered'), 'delivered', null, null],
@@ -208,7 +231,6 @@ describe('statuses', () => {
       'blocked',
     ],
     ['Postmark SMTPApiError', bounced('SMTPApiError'), 'failed', 'SMTPApiError', 'invalid_request'],
-    ['Postmark AutoResponder', bounced('AutoResponder'), 'sending', null, null],
     ['SES Send', bySes('Send'), 'sent', null, null],
     [
       'SES DeliveryDelay',
@@ -243,6 +265,13 @@ describe('statuses', () => {
       sesBounce('Transient', 'General'),
       'undelivered',
       'Transient.General',
+      'unreachable',
+    ],
+    [
+      'SES undetermined bounce',
+      sesBounce('Undetermined', 'Undetermined'),
+      'undelivered',
+      'Undetermined.Undetermined',
       'unreachable',
     ],
     [
@@ -292,6 +321,18 @@ describe('statuses', () => {
     expect(await shown(mail)).toMatchObject({ status: 'undelivered', error_code: '5.1.1' });
   });
 
+  test.each(['AutoResponder', 'AddressChange', 'ChallengeVerification'])(
+    'Postmark %s is no failure, and nobody opts out by it',
+    async (type) => {
+      const mail = await sentMail({ status: 'delivered' });
+      await bounced(type)(mail);
+      expect(await shown(mail)).toMatchObject({ status: 'delivered', error_code: null, complained_at: null });
+      expect(await consentsOf(mail.to)).toEqual([]);
+      const [receipt] = (await omega.platform.get('/webhook-receipts?provider=postmark')).body.data;
+      expect(receipt).toMatchObject({ state: 'ignored', note: expect.stringContaining(type) });
+    },
+  );
+
   test('what befalls a copy is no status of the message', async () => {
     const mail = await sentMail({ cc: ['boss@example.com'] });
     await bySendgrid('bounce', { type: 'bounce', status: '5.1.1', email: 'boss@example.com' })(mail);
@@ -314,6 +355,7 @@ describe('facts', () => {
     ['Postmark Open', byPostmark('Open', { ReceivedAt: '2026-03-10T15:00:00Z' }), 'opened_at'],
     ['Postmark Click', byPostmark('Click', { ReceivedAt: '2026-03-10T15:00:00Z' }), 'clicked_at'],
     ['Postmark SpamComplaint', byPostmark('SpamComplaint', { Type: 'SpamComplaint' }), 'complained_at'],
+    ['Postmark SpamNotification', byPostmark('Bounce', { Type: 'SpamNotification' }), 'complained_at'],
     [
       'Postmark SubscriptionChange',
       byPostmark('SubscriptionChange', {

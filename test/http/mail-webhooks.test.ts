@@ -1,6 +1,11 @@
 import { EventWebhook } from '@sendgrid/eventwebhook';
 import SnsValidator from 'sns-payload-validator';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { mailgunWebhooks } from '../../server/mail/providers/mailgun.ts';
+import { postmarkWebhooks } from '../../server/mail/providers/postmark.ts';
+import { resendWebhooks } from '../../server/mail/providers/resend.ts';
+import { sendgridWebhooks } from '../../server/mail/providers/sendgrid.ts';
+import { sesWebhooks } from '../../server/mail/providers/ses.ts';
 import {
   type Amazon,
   type MailAccount,
@@ -91,13 +96,96 @@ const schemes: Record<
   },
 };
 
-/** A text with one byte changed, at some positions of it, the last among them. */
-function* changed(text: string, positions = text.length): Generator<string> {
-  const step = Math.max(1, Math.floor(text.length / positions));
+const confirmation = (more: object = {}) => ({
+  Type: 'SubscriptionConfirmation',
+  Token: '2336412f37f',
+  Message: 'You have chosen to subscribe to the topic.',
+  SubscribeURL: 'https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription&Token=2336412f37f',
+  ...more,
+});
+
+/** A text with one byte changed, at a dozen positions of it, the last among them. */
+function* changedHere(text: string): Generator<string> {
+  const step = Math.max(1, Math.floor(text.length / 12));
   for (let i = text.length - 1; i >= 0; i -= step) {
     const letter = text[i] === 'A' ? 'B' : /[0-9]/.test(text[i]!) ? String((Number(text[i]) + 1) % 10) : 'A';
     yield text.slice(0, i) + letter + text.slice(i + 1);
   }
+}
+
+/** A text with one byte changed, every byte in its turn: of a letter its case, of another the lowest bit. */
+function* changedEverywhere(text: string): Generator<string> {
+  for (let i = 0; i < text.length; i += 1) {
+    const bit = /[a-z]/i.test(text[i]!) ? 0x20 : 0x01;
+    yield text.slice(0, i) + String.fromCharCode(text.charCodeAt(i) ^ bit) + text.slice(i + 1);
+  }
+}
+
+const ofSns = ['Message', 'MessageId', 'Timestamp', 'TopicArn', 'Type', 'Signature', 'SignatureVersion'];
+
+/** What was posted, with one byte changed of its proof, or of what the proof covers. */
+function* forgeriesOf(
+  provider: string,
+  good: Post,
+  changed: (text: string) => Iterable<string>,
+): Generator<Post> {
+  for (const name of schemes[provider]!.proof) {
+    // Whatever the letter case of the word Basic: it is the credentials that count.
+    const [, word, proof] = /^(Basic )?(.*)$/.exec(good.headers[name]!)!;
+    for (const value of changed(proof!))
+      yield { ...good, headers: { ...good.headers, [name]: `${word ?? ''}${value}` } };
+  }
+  // Nothing vouches for what Postmark posts but its credentials.
+  if (provider === 'postmark') return;
+  const text = good.body.toString();
+  // Of Mailgun's body and of SNS's, the fields that their signatures cover; else every part of it.
+  if (provider === 'mailgun') {
+    const { signature, ...rest } = JSON.parse(text);
+    for (const name of Object.keys(signature))
+      for (const value of changed(signature[name]))
+        yield {
+          ...good,
+          body: Buffer.from(JSON.stringify({ ...rest, signature: { ...signature, [name]: value } })),
+        };
+  } else if (provider === 'ses') {
+    const told = JSON.parse(text);
+    const covered = told.Type === 'Notification' ? ['Subject'] : ['Token', 'SubscribeURL'];
+    for (const name of [...ofSns, ...covered])
+      for (const value of changed(told[name]))
+        yield { ...good, body: Buffer.from(JSON.stringify({ ...told, [name]: value })) };
+  } else {
+    for (const body of changed(text)) yield { ...good, body: Buffer.from(body) };
+  }
+}
+
+/** Whether Omega would believe what is posted: the judgement that its receipts ask for, with nothing kept. */
+function judgeOf(provider: string): (posted: Post) => Promise<boolean> {
+  const parts = { db: omega.omega.database.db, secrets: omega.omega.secrets };
+  const webhooks = [
+    sendgridWebhooks(parts),
+    mailgunWebhooks(parts),
+    postmarkWebhooks(parts),
+    sesWebhooks({ ...parts, agent: amazon.agent }),
+    resendWebhooks(parts),
+  ].find((one) => one.provider === provider)!;
+  const url = `http://127.0.0.1/omega/email/webhooks/${provider}`;
+  return async (posted) => {
+    const from = { method: 'POST', url, ip: '127.0.0.1', receivedAt: new Date(now()) };
+    return (await webhooks.verify({ ...from, ...posted })).kind === 'believed';
+  };
+}
+
+/** Expects the one to be believed, and none of its forgeries. @returns how many there were */
+async function expectNoForgery(provider: string, good: Post, forgeries: Iterable<Post>): Promise<number> {
+  const isBelieved = judgeOf(provider);
+  expect(await isBelieved(good)).toBe(true);
+  let tried = 0;
+  for (const forged of forgeries) {
+    tried += 1;
+    if (await isBelieved(forged))
+      expect.fail(`believed: ${JSON.stringify({ ...forged, body: forged.body.toString() })}`);
+  }
+  return tried;
 }
 
 describe.each(Object.entries(schemes))('receiveEmailWebhook: %s', (provider, scheme) => {
@@ -109,45 +197,24 @@ describe.each(Object.entries(schemes))('receiveEmailWebhook: %s', (provider, sch
     expect(receipt).toMatchObject({ source: `email.${provider}`, state: 'applied', business_id: 1001 });
   });
 
-  test("refuses each byte changed of its proof, of the body, and another's signature; keeps them in quarantine", async () => {
+  test('believes nothing with any one byte changed of its proof, or of what the proof covers', async () => {
+    const mail = await sentMail();
+    const signed = [scheme.delivered(mail, lotus)];
+    if (provider === 'ses') signed.push(lotus.sns(confirmation(), '2'));
+    for (const good of signed) {
+      const forgeries = forgeriesOf(provider, good, changedEverywhere);
+      // The least that is covered is a password.
+      expect(await expectNoForgery(provider, good, forgeries)).toBeGreaterThan(40);
+    }
+  });
+
+  test("refuses a byte changed, a proof left out and another's signature; keeps them in quarantine", async () => {
     const mail = await sentMail();
     const good = scheme.delivered(mail, lotus);
-    const forged: Post[] = scheme.proof.flatMap((name) =>
-      // Whatever the letter case of the word Basic: it is the credentials that count.
-      [...changed(good.headers[name]!.replace(/^Basic /, ''), 24)].map((value) => ({
-        ...good,
-        headers: { ...good.headers, [name]: name === 'authorization' ? `Basic ${value}` : value },
-      })),
-    );
+    const forged = [...forgeriesOf(provider, good, changedHere)];
     for (const name of scheme.proof) {
       const { [name]: _, ...headers } = good.headers;
       forged.push({ ...good, headers });
-    }
-    if (provider !== 'postmark') {
-      const text = good.body.toString();
-      const told = JSON.parse(text);
-      // Of Mailgun's body and of SNS's, the fields that their signatures cover; else every part of it.
-      const covered =
-        provider === 'mailgun'
-          ? Object.entries(told.signature as Record<string, string>).map(([name, value]) => ({ name, value }))
-          : provider === 'ses'
-            ? ['Message', 'MessageId', 'Timestamp', 'TopicArn', 'Signature'].map((name) => ({
-                name,
-                value: told[name],
-              }))
-            : null;
-      if (covered) {
-        for (const { name, value } of covered) {
-          for (const other of changed(value, 12)) {
-            const body = structuredClone(told);
-            if (provider === 'mailgun') body.signature[name] = other;
-            else body[name] = other;
-            forged.push({ ...good, body: Buffer.from(JSON.stringify(body)) });
-          }
-        }
-      } else {
-        for (const body of changed(text, 24)) forged.push({ ...good, body: Buffer.from(body) });
-      }
     }
     forged.push(
       scheme.delivered(mail, mailAccount(now, 'arn:aws:sns:us-east-1:123456789012:nobody', amazon)),
@@ -221,38 +288,95 @@ test('an unknown provider is 404', async () => {
   expect(await post(omega, 'pigeon', lotus.postmark({}))).toBe(404);
 });
 
-test("SendGrid's own vector is believed, with the key that it is published with", async () => {
+/** Vectors that others published, each with its key and time. */
+const vectors: Record<string, { providers: MailAccount['providers']; atS: number; told: Post }> = {
   // github.com/sendgrid/sendgrid-nodejs, packages/eventwebhook: key, signature and timestamp of its tests.
-  const vector = {
-    key: 'MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE83T4O/n84iotIvIW4mdBgQ/7dAfSmpqIM8kF9mN1flpVKS3GRqe62gw+2fNNRaINXvVpiglSI8eNEc6wEA3F+g==',
-    signature:
-      'MEUCIGHQVtGj+Y3LkG9fLcxf3qfI10QysgDWmMOVmxG0u6ZUAiEAyBiXDWzM+uOe5W0JuG+luQAbPIqHh89M15TluLtEZtM=',
-    timestamp: '1600112502',
-    body: `${JSON.stringify([
-      {
-        email: 'hello@world.com',
-        event: 'dropped',
-        reason: 'Bounced Address',
-        sg_event_id: 'ZHJvcC0xMDk5NDkxOS1MUnpYbF9OSFN0T0doUTRrb2ZTbV9BLTA',
-        sg_message_id: 'LRzXl_NHStOGhQ4kofSm_A.filterdrecv-p3mdw1-756b745b58-kmzbl-18-5F5FC76C-9.0',
-        'smtp-id': '<LRzXl_NHStOGhQ4kofSm_A@ismtpd0039p1iad1.sendgrid.net>',
-        timestamp: 1600112492,
+  sendgrid: {
+    providers: {
+      sendgrid: {
+        webhook_public_key:
+          'MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE83T4O/n84iotIvIW4mdBgQ/7dAfSmpqIM8kF9mN1flpVKS3GRqe62gw+2fNNRaINXvVpiglSI8eNEc6wEA3F+g==',
       },
-    ])}\r\n`,
-  };
-  await omega.business({ business_id: 3003, providers: { sendgrid: { webhook_public_key: vector.key } } });
-  await omega.clock.setTime(Number(vector.timestamp) * 1000);
-  const told: Post = {
-    headers: {
-      'x-twilio-email-event-webhook-signature': vector.signature,
-      'x-twilio-email-event-webhook-timestamp': vector.timestamp,
     },
-    body: Buffer.from(vector.body),
-  };
-  expect(await post(omega, 'sendgrid', told)).toBe(200);
-  expect(await post(omega, 'sendgrid', { ...told, body: told.body.subarray(0, -2) })).toBe(403);
-  await omega.clock.setTime(new Date('2026-03-10T15:00:00.000Z').getTime());
-});
+    atS: 1600112502,
+    told: {
+      headers: {
+        'x-twilio-email-event-webhook-signature':
+          'MEUCIGHQVtGj+Y3LkG9fLcxf3qfI10QysgDWmMOVmxG0u6ZUAiEAyBiXDWzM+uOe5W0JuG+luQAbPIqHh89M15TluLtEZtM=',
+        'x-twilio-email-event-webhook-timestamp': '1600112502',
+      },
+      body: Buffer.from(
+        `${JSON.stringify([
+          {
+            email: 'hello@world.com',
+            event: 'dropped',
+            reason: 'Bounced Address',
+            sg_event_id: 'ZHJvcC0xMDk5NDkxOS1MUnpYbF9OSFN0T0doUTRrb2ZTbV9BLTA',
+            sg_message_id: 'LRzXl_NHStOGhQ4kofSm_A.filterdrecv-p3mdw1-756b745b58-kmzbl-18-5F5FC76C-9.0',
+            'smtp-id': '<LRzXl_NHStOGhQ4kofSm_A@ismtpd0039p1iad1.sendgrid.net>',
+            timestamp: 1600112492,
+          },
+        ])}\r\n`,
+      ),
+    },
+  },
+  // github.com/mailgun/mailgun-php, tests/Api/WebhookTest.php: key, timestamp, token and signature.
+  mailgun: {
+    providers: { mailgun: { signing_key: 'key-3ax6xnjp29jd6fds4gc373sgvjxteol0' } },
+    atS: 1403645220,
+    told: {
+      headers: { 'content-type': 'application/json' },
+      body: Buffer.from(
+        JSON.stringify({
+          signature: {
+            timestamp: '1403645220',
+            token: '5egbgr1vjgqxtrnp65xfznchgdccwh5d6i09vijqi3whgowmn6',
+            signature: '9cfc5c41582e51246e73c88d34db3af0a3a2692a76fbab81492842f000256d33',
+          },
+          'event-data': { event: 'delivered', id: 'published' },
+        }),
+      ),
+    },
+  },
+  // Svix's and Standard Webhooks' example of a signature, by which Resend signs.
+  resend: {
+    providers: { resend: { signing_secret: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' } },
+    atS: 1614265330,
+    told: {
+      headers: {
+        'content-type': 'application/json',
+        'svix-id': 'msg_p5jXN8AQM9LWM0D4loKWxJek',
+        'svix-timestamp': '1614265330',
+        'svix-signature': 'v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=',
+      },
+      body: Buffer.from('{"test": 2432232314}'),
+    },
+  },
+};
+
+test.each(Object.entries(vectors))(
+  '%s: a published vector is believed, with its key and at its time',
+  async (provider, { providers, atS, told }) => {
+    const business_id = 3000 + ++count;
+    await omega.business({ business_id, name: `Vector ${provider}`, providers });
+    const before = now();
+    await omega.clock.setTime(atS * 1000);
+    try {
+      expect(await post(omega, provider, told)).toBe(200);
+      await expectNoForgery(provider, told, forgeriesOf(provider, told, changedHere));
+    } finally {
+      await omega.clock.setTime(before);
+    }
+    const { body } = await omega.platform.get(`/webhook-receipts?provider=${provider}&limit=100`);
+    expect(body.data).toContainEqual(
+      expect.objectContaining({
+        business_id,
+        source: `email.${provider}`,
+        received_at: new Date(atS * 1000).toISOString(),
+      }),
+    );
+  },
+);
 
 describe('what is too old, and what came before', () => {
   test.each([
@@ -274,6 +398,11 @@ describe('what is too old, and what came before', () => {
     const { signature } = JSON.parse(first.body.toString());
     const forged = JSON.stringify({ signature, 'event-data': events.mailgun(other, 'delivered') });
     expect(await post(omega, 'mailgun', { ...first, body: Buffer.from(forged) })).toBe(403);
+    const forgeries = [...changedEverywhere(first.body.toString())].map((body) => ({
+      ...first,
+      body: Buffer.from(body),
+    }));
+    await expectNoForgery('mailgun', first, forgeries);
     expect(await post(omega, 'mailgun', first)).toBe(200);
     expect((await shown(other)).status).toBe('sent');
   });
@@ -289,14 +418,6 @@ describe('SNS', () => {
     expect((await shown(mail)).status).toBe('delivered');
   });
 
-  const confirmation = (more: object = {}) => ({
-    Type: 'SubscriptionConfirmation',
-    Token: '2336412f37f',
-    Message: 'You have chosen to subscribe to the topic.',
-    SubscribeURL: 'https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription&Token=2336412f37f',
-    ...more,
-  });
-
   test('a subscription is confirmed at Amazon for the topic that the business named, and for no other', async () => {
     amazon.asked.length = 0;
     expect(await post(omega, 'ses', lotus.sns(confirmation()))).toBe(200);
@@ -306,6 +427,8 @@ describe('SNS', () => {
     amazon.asked.length = 0;
     const other = lotus.sns(confirmation({ TopicArn: 'arn:aws:sns:us-east-1:666:theirs' }));
     expect(await post(omega, 'ses', other)).toBe(403);
+    for (const forged of forgeriesOf('ses', lotus.sns(confirmation()), changedHere))
+      expect(await post(omega, 'ses', forged)).toBe(403);
     expect(amazon.asked).toEqual([]);
   });
 

@@ -109,6 +109,7 @@ export function mailAccount(now: () => number, topicArn: string, amazon: Amazon)
     ses: (message, at) =>
       sns({
         Type: 'Notification',
+        Subject: 'Amazon SES Email Event Notification',
         Message: JSON.stringify(message),
         ...(at !== undefined && { Timestamp: new Date(at).toISOString() }),
       }),
