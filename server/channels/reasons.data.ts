@@ -411,7 +411,7 @@ export const providerRows: readonly ProviderRow[] = [
     reason: 'invalid_request',
     advice: 'The picture or file is too large, or there are too many. Send a smaller one, or a link to it.',
   },
-  { provider: 'twilio', codes: ['30032', '30033', '30034', '30035'], reason: 'sender_unregistered' },
+  { provider: 'twilio', codes: ['30032', '30033', '30034', '30035', '30125'], reason: 'sender_unregistered' },
   {
     provider: 'twilio',
     codes: ['63016'],
@@ -421,7 +421,7 @@ export const providerRows: readonly ProviderRow[] = [
   },
   {
     provider: 'twilio',
-    codes: ['63021', '63027', '63028', '63029', '63030', '63040', '63041', '63042'],
+    codes: ['63011', '63021', '63025', '63027', '63028', '63029', '63030', '63040', '63041', '63042'],
     reason: 'invalid_request',
   },
   { provider: 'twilio', codes: ['30047', '30610', '30615'], reason: 'window' },
@@ -446,6 +446,7 @@ export const providerRows: readonly ProviderRow[] = [
   {
     provider: 'twilio',
     codes: [
+      '21652',
       '21653',
       '21654',
       '21655',
@@ -456,6 +457,9 @@ export const providerRows: readonly ProviderRow[] = [
       '30013',
       '30015',
       '30016',
+      '30028',
+      '30029',
+      '30030',
       '30400',
       '63031',
     ],

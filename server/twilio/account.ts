@@ -2,7 +2,7 @@ import type Twilio from 'twilio/lib/rest/Twilio.js';
 import type { CarrierSender, Problem } from '../channels/index.ts';
 import { type Exchange, newExchange, type TwilioCredentials, twilioClient } from './client.ts';
 import { textOf } from './outcome.ts';
-import { incomingUrl } from './urls.ts';
+import { incomingUrl, leadsTo } from './urls.ts';
 
 /** More numbers than this of one service are not read. */
 const mostOfService = 1_000;
@@ -20,21 +20,50 @@ export const problem = (about: string | null, error: string, remedy: string): Pr
   remedy,
 });
 
-/** Checks the credentials, the numbers and the messaging service; texts nobody. */
+/** A setting of Twilio's that says where it calls back. */
+export interface Callback {
+  /** What it is about, as the subject of a sentence: "A text". */
+  what: string;
+  /** Undefined where the answer leaves it out: then nothing is said of it. */
+  url: string | null | undefined;
+  method: string | undefined;
+  ours: string;
+}
+
+/** What Twilio does not post to us any more, since somebody changed it there. */
+export function checkCallback(about: string | null, { what, url, method, ours }: Callback): Problem[] {
+  if (url === undefined || (leadsTo(url, ours) && (method ?? 'POST') === 'POST')) return [];
+  const now = url ? `${method ?? 'POST'} ${url}` : 'nowhere';
+  return [
+    problem(
+      about,
+      `${what} is posted to ${now}, and not to ${ours}.`,
+      'It was changed at Twilio: post the onboarding again, which sets it.',
+    ),
+  ];
+}
+
+/**
+ * Checks the credentials, the numbers and the messaging service, and that their texts are posted to us; texts
+ * nobody.
+ */
 export async function checkAccount(
   credentials: TwilioCredentials,
   senders: readonly CarrierSender[],
+  apiUrl: string,
   signal: AbortSignal,
 ): Promise<Problem[]> {
   const account = await checkCredentials(credentials, signal);
   if (account.length > 0) return account;
   const asked = await ask(credentials, signal);
+  const smsUrl = incomingUrl(apiUrl);
+  const service = await checkService(asked, senders, smsUrl);
   const problems: Problem[] = [];
   for (const { channel, address } of senders) {
-    if (channel === 'sms') problems.push(...(await checkNumber(asked, address)));
+    if (channel !== 'sms') continue;
+    problems.push(...(await checkNumber(asked, address, service.answersFor(address) ? null : smsUrl)));
   }
-  problems.push(...(await checkService(asked, senders)));
-  return problems;
+  return [...problems, ...service.problems];
 }
 
 export async function ask(credentials: TwilioCredentials, signal: AbortSignal): Promise<Asked> {
@@ -118,6 +147,8 @@ interface OwnNumber {
   sms: boolean;
   /** A TwiML app that takes the number's texts in place of its URL. */
   appSid?: string;
+  smsUrl: string | undefined;
+  smsMethod: string | undefined;
 }
 
 /** @returns null where the account has no such number; undefined for a name, which no list has */
@@ -126,18 +157,21 @@ async function ownNumber({ client }: Asked, address: string): Promise<OwnNumber 
     const [number] = await client.incomingPhoneNumbers.list({ phoneNumber: address, limit: 1 });
     if (!number) return null;
     const sms = number.capabilities?.sms !== false;
-    return { sid: number.sid, kind: 'number', sms, appSid: number.smsApplicationSid };
+    const { sid, smsApplicationSid: appSid, smsUrl, smsMethod } = number;
+    return { sid, kind: 'number', sms, appSid, smsUrl, smsMethod };
   }
   if (/^\d{3,6}$/.test(address)) {
     const [code] = await client.api.v2010
       .accounts(client.accountSid)
       .shortCodes.list({ shortCode: address, limit: 1 });
-    return code ? { sid: code.sid, kind: 'shortcode', sms: true } : null;
+    if (!code) return null;
+    return { sid: code.sid, kind: 'shortcode', sms: true, smsUrl: code.smsUrl, smsMethod: code.smsMethod };
   }
   return undefined;
 }
 
-async function checkNumber(asked: Asked, address: string): Promise<Problem[]> {
+/** @param smsUrl where the number's texts are to be posted; null where its messaging service says that */
+async function checkNumber(asked: Asked, address: string, smsUrl: string | null): Promise<Problem[]> {
   try {
     const number = await ownNumber(asked, address);
     if (number === null)
@@ -156,25 +190,49 @@ async function checkNumber(asked: Asked, address: string): Promise<Problem[]> {
           'Buy a number with the SMS capability in the Twilio Console, and onboard that.',
         ),
       ];
-    return [];
+    if (!number || smsUrl === null) return [];
+    if (number.appSid)
+      return [
+        problem(
+          address,
+          `has its texts answered by the TwiML App ${number.appSid}.`,
+          'It was changed at Twilio: post the onboarding again, which sets it.',
+        ),
+      ];
+    const { smsUrl: url, smsMethod: method } = number;
+    return checkCallback(address, { what: 'A text', url, method, ours: smsUrl });
   } catch (error) {
     return [failed(address, asked.exchange, error, {})];
   }
 }
 
-async function checkService(asked: Asked, senders: readonly CarrierSender[]): Promise<Problem[]> {
+interface CheckedService {
+  problems: Problem[];
+  /** Whether the service, and not the number, says where its texts are posted. */
+  answersFor(address: string): boolean;
+}
+
+async function checkService(
+  asked: Asked,
+  senders: readonly CarrierSender[],
+  smsUrl: string,
+): Promise<CheckedService> {
   const sid = asked.credentials.messaging_service_sid;
-  if (sid === undefined) return [];
+  if (sid === undefined) return { problems: [], answersFor: () => false };
   try {
     const service = asked.client.messaging.v1.services(sid);
-    await service.fetch();
+    const {
+      inboundRequestUrl: url,
+      inboundMethod: method,
+      useInboundWebhookOnNumber,
+    } = await service.fetch();
     const numbers = await service.phoneNumbers.list({ limit: mostOfService });
     const codes = await service.shortCodes.list({ limit: mostOfService });
     const pool = new Set([
       ...numbers.map(({ phoneNumber }) => phoneNumber),
       ...codes.map(({ shortCode }) => shortCode),
     ]);
-    return senders
+    const outside = senders
       .filter(({ channel, address }) => channel === 'sms' && /^\+?\d+$/.test(address) && !pool.has(address))
       .map(({ address }) =>
         problem(
@@ -183,8 +241,12 @@ async function checkService(asked: Asked, senders: readonly CarrierSender[]): Pr
           'Add it in the Twilio Console (Messaging, Services, the service, Sender Pool), or leave messaging_service_sid out.',
         ),
       );
+    if (useInboundWebhookOnNumber) return { problems: outside, answersFor: () => false };
+    const what = `A text to the messaging service ${sid}`;
+    const elsewhere = checkCallback(null, { what, url, method, ours: smsUrl });
+    return { problems: [...outside, ...elsewhere], answersFor: (address) => pool.has(address) };
   } catch (error) {
-    return [
+    const problems = [
       failed(null, asked.exchange, error, {
         404: problem(
           null,
@@ -193,6 +255,8 @@ async function checkService(asked: Asked, senders: readonly CarrierSender[]): Pr
         ),
       }),
     ];
+    // What the service would say is not known: so nothing is said of its numbers' own URLs.
+    return { problems, answersFor: () => true };
   }
 }
 

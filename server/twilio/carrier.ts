@@ -44,9 +44,9 @@ export function createTwilio({ db, clock, apiUrl }: { db: Db; clock: Clock; apiU
       findMessage({ db, clock }, message, since, credentialsOf(account), signal),
     async check(account, senders, signal) {
       const credentials = credentialsOf(account);
-      const problems = await checkAccount(credentials, senders, signal);
+      const problems = await checkAccount(credentials, senders, apiUrl, signal);
       if (problems.some(({ about }) => about === null)) return problems;
-      return [...problems, ...(await checkVoice(credentials, senders, signal))];
+      return [...problems, ...(await checkVoice(credentials, senders, apiUrl, signal))];
     },
     async connect(account, senders, url, signal) {
       const credentials = credentialsOf(account);

@@ -6,6 +6,11 @@
  */
 export const tryAgain = '#rc=5&rp=ct,rt,5xx';
 
+/** Whether Twilio's setting is our URL: `#`, which somebody who sets it by hand may leave out, is not looked at. */
+export function leadsTo(url: string | null, ours: string): boolean {
+  return url?.split('#')[0] === ours.split('#')[0];
+}
+
 export function incomingUrl(apiUrl: string): string {
   return `${apiUrl}/twilio/sms/incoming${tryAgain}`;
 }

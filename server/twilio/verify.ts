@@ -38,7 +38,9 @@ export function createTwilioVerify({ db, secrets }: { db: Db; secrets: Secrets }
     const accounts = await candidates(db, secrets, webhook, business);
     if (accounts.length === 0)
       return doubted('No business has the Twilio account, messaging service or number that it names.');
-    const signed = accounts.filter((account) => isSignedBy(webhook, signature, account));
+    const signed = accounts.filter(({ credentials: { auth_token, auth_token_secondary } }) =>
+      isSigned(webhook, signature, [auth_token, auth_token_secondary]),
+    );
     if (signed.length === 0)
       return doubted(
         'The signature fits no auth token of the account. Check the token, and that OMEGA_PUBLIC_URL is what Twilio calls; then replay it.',
@@ -88,19 +90,21 @@ async function businessesWith(db: Db, addresses: string[]): Promise<number[]> {
 }
 
 /**
+ * Whether the signature is one of these tokens' over the webhook's URL and body.
+ *
  * The SDK tries exactly the forms of the URL that Twilio's back ends sign: with and without the port, and the
  * query escaped as they do. A body that is no form is signed by its SHA-256, which stands in the URL.
  */
-function isSignedBy(
-  webhook: RawWebhook,
+export function isSigned(
+  webhook: Pick<RawWebhook, 'url' | 'body'>,
   signature: string,
-  { credentials }: FoundAccount<'twilio'>,
+  tokens: readonly (string | undefined)[],
 ): boolean {
   const bodyHash = new URL(webhook.url).searchParams.get('bodySHA256');
   const params = bodyHash === null ? signedParams(webhook.body) : {};
   // Twilio posts some dozens; anyone can post a hundred thousand, to be sorted for each token.
   if (Object.keys(params).length > mostFields) return false;
-  const fits = [credentials.auth_token, credentials.auth_token_secondary]
+  const fits = tokens
     .filter((token) => token !== undefined)
     // Every token is tried, also after one that fits: how long it takes tells nothing.
     .map((token) => validateRequest(token, signature, webhook.url, params))

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { askCarriers } from '../../server/businesses/index.ts';
+import { createTwilio } from '../../server/twilio/index.ts';
 import { statusOf as wordOf } from '../../server/twilio/outcome.ts';
 import {
   accountSid,
@@ -131,6 +133,78 @@ describe('onboarding with a Twilio account', () => {
     const step = await failedStep(businessId);
     expect(step.error).toContain(error);
     expect(step.remedy).toContain(remedy);
+  });
+
+  it('notices in every later check where Twilio calls back at another place, until it is onboarded again', async () => {
+    const [pooled, alone, appSid] = ['+15005550058', '+15005550059', `AP${'d6'.repeat(16)}`];
+    twilio.numbers.set(pooled, { sid: `PN${'c6'.repeat(16)}`, sms: true, smsUrl: '' });
+    twilio.numbers.set(alone, { sid: `PN${'c7'.repeat(16)}`, sms: true, smsUrl: '' });
+    twilio.pool.add(pooled).add(alone);
+    twilio.apps.add(appSid);
+    const again = () =>
+      omega.business({
+        business_id: 2200,
+        senders: [
+          { channel: 'sms', address: pooled, provider: 'twilio' },
+          { channel: 'voice', address: pooled, provider: 'twilio' },
+          { channel: 'voice', address: alone, provider: 'twilio' },
+        ],
+        providers: {
+          twilio: {
+            account_sid: accountSid,
+            auth_token: authToken,
+            api_key_sid: `SK${'e5'.repeat(16)}`,
+            api_key_secret: 'secret',
+            messaging_service_sid: serviceSid,
+            twiml_app_sid: appSid,
+            api_base_url: twilio.url,
+          },
+        },
+      });
+    const { db } = omega.omega.database;
+    const { secrets } = omega.omega;
+    const apiUrl = 'https://omega.example/omega';
+    const carriers = new Map([['twilio', createTwilio({ db, clock: omega.clock, apiUrl })]]);
+    const problems = async () => {
+      const checks = await askCarriers({ db, secrets, carriers, apiUrl }, 2200, 'check');
+      const found = checks.flatMap((check) => check.problems);
+      for (const { remedy } of found) expect(remedy).toContain('post the onboarding again');
+      return found.map(({ about, error }) => `${about}: ${error}`);
+    };
+    const elsewhere = 'https://elsewhere.example/hook';
+    await again();
+    expect(await problems()).toEqual([]);
+
+    // By hand, without the fragment, it is ours all the same.
+    twilio.service.inboundRequestUrl = `${apiUrl}/twilio/sms/incoming`;
+    // Its service speaks for it, so what stands at the number is not called.
+    twilio.numbers.get(pooled)!.smsUrl = elsewhere;
+    expect(await problems()).toEqual([]);
+    twilio.service.useInboundWebhookOnNumber = true;
+    expect(await problems()).toEqual([
+      expect.stringContaining(`${pooled}: A text is posted to POST ${elsewhere}`),
+    ]);
+    twilio.numbers.get(pooled)!.smsApp = appSid;
+    expect(await problems()).toEqual([`${pooled}: has its texts answered by the TwiML App ${appSid}.`]);
+    // Twilio's OpenAPI does not have the empty value that clears it, so it is cleared here and not by us.
+    twilio.numbers.get(pooled)!.smsApp = undefined;
+    twilio.service = { inboundRequestUrl: null };
+    expect(await problems()).toEqual([expect.stringContaining(`${serviceSid} is posted to nowhere`)]);
+    await again();
+    expect(await problems()).toEqual([]);
+
+    const otherApp = `AP${'d7'.repeat(16)}`;
+    Object.assign(twilio.numbers.get(pooled)!, { voiceUrl: elsewhere, statusCallback: '' });
+    twilio.numbers.get(alone)!.voiceApp = otherApp;
+    twilio.appCalls.get(appSid)!.voiceUrl = elsewhere;
+    expect(await problems()).toEqual([
+      expect.stringContaining(`${pooled}: A call is posted to POST ${elsewhere}`),
+      expect.stringContaining(`${pooled}: The status of a call is posted to nowhere`),
+      `${alone}: has its calls answered by the TwiML App ${otherApp}.`,
+      expect.stringContaining(`null: A call through the TwiML App ${appSid} is posted to POST ${elsewhere}`),
+    ]);
+    await again();
+    expect(await problems()).toEqual([]);
   });
 });
 

@@ -52,6 +52,7 @@ beforeAll(async () => {
   }));
 });
 afterAll(async () => {
+  expect(await twilio.violations()).toEqual([]);
   await omega.close();
   await twilio.close();
 });
@@ -66,9 +67,9 @@ function params(more: Record<string, string> = {}): Record<string, string> {
   return { ...vectors.incoming_sms, ...of, To: number, ...more };
 }
 
-async function received(client: Client, from: string) {
+async function received(client: Client, from: string, businessId = client === api ? 4001 : 4002) {
   const { body } = await client.get(
-    `/businesses/${client === api ? 4001 : 4002}/conversations?client=${encodeURIComponent(from)}`,
+    `/businesses/${businessId}/conversations?client=${encodeURIComponent(from)}`,
   );
   const conversation = body.data[0];
   if (!conversation) return [];
@@ -119,6 +120,43 @@ describe('receiveTwilioSms: a text from a client', () => {
     const text = params({ From: '+17065550103', To: '+14155550199', MessagingServiceSid: serviceSid });
     expect((await postAsTwilio(omega, incoming, text)).status).toBe(200);
     expect(await received(api, '+17065550103')).toMatchObject([{ to: '+14155550199' }]);
+  });
+
+  it('names an account that is not known: it is found by the messaging service, or by the number, if their token signed', async () => {
+    const AccountSid = `AC${'0'.repeat(32)}`;
+    const From = '+17065550113';
+    const byService = {
+      ...params({ From, To: '+14155550198' }),
+      AccountSid,
+      MessagingServiceSid: serviceSid,
+    };
+    const byNumber = { ...params({ From }), AccountSid };
+    const byNeither = { ...params({ From, To: '+14155550198' }), AccountSid };
+    for (const text of [byService, byNumber]) {
+      expect((await postAsTwilio(omega, incoming, text, { token: 'of nobody' })).status).toBe(403);
+      expect((await postAsTwilio(omega, incoming, text)).status).toBe(200);
+    }
+    expect((await postAsTwilio(omega, incoming, byNeither)).status).toBe(403);
+    const texts = await received(api, From);
+    expect(texts.map(({ to }: { to: string }) => to).sort()).toEqual(['+14155550100', '+14155550198']);
+    expect(await received(other, From)).toEqual([]);
+  });
+
+  it('of a subaccount is signed with its own token, and is of its business alone', async () => {
+    const subaccount = `AC${'5a'.repeat(16)}`;
+    const token = 'of the subaccount';
+    const at = '+14155550103';
+    const { api: branch } = await omega.business({
+      business_id: 4003,
+      senders: [{ channel: 'sms', address: at, provider: 'twilio' }],
+      providers: { twilio: { account_sid: subaccount, auth_token: token, api_base_url: twilio.url } },
+    });
+    const text = { ...params({ From: '+17065550114', To: at }), AccountSid: subaccount };
+    // The token of the main account, which another business has, is not the one that Twilio signs with.
+    expect((await postAsTwilio(omega, incoming, text)).status).toBe(403);
+    expect((await postAsTwilio(omega, incoming, text, { token })).status).toBe(200);
+    expect(await received(branch, '+17065550114', 4003)).toHaveLength(1);
+    expect(await received(api, '+17065550114')).toEqual([]);
   });
 
   it('by WhatsApp belongs to the same client', async () => {
@@ -182,20 +220,6 @@ describe('the signature', () => {
       .sort()
       .map((name) => name + form[name])
       .join('');
-
-  it('is the one of the documentation', () => {
-    // https://www.twilio.com/docs/usage/webhooks/webhooks-security: its example, with the token 12345.
-    const documented = {
-      Digits: '1234',
-      To: '+18005551212',
-      From: '+14158675310',
-      Caller: '+14158675310',
-      CallSid: 'CA1234567890ABCDE',
-    };
-    expect(signed('https://example.com/myapp.php?foo=1&bar=2', documented, '12345')).toBe(
-      'L/OH5YylLD5NRKLltdqwSvS0BnU=',
-    );
-  });
 
   it.each([
     ['without a port', `${publicUrl}/omega${incoming}`, authToken],

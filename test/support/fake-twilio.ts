@@ -44,6 +44,12 @@ export type Answer = { accepted?: boolean } & (
   | { kind: 'reset' }
 );
 
+/** Where calls of a number or a TwiML App are answered and told of. */
+export interface CallSettings {
+  voiceUrl?: string;
+  statusCallback?: string;
+}
+
 export interface FakeTwilio {
   /** For `api_base_url`. */
   url: string;
@@ -54,11 +60,23 @@ export interface FakeTwilio {
    * it is asked, and not while Omega waits for an answer.
    */
   violations(): Promise<string[]>;
-  numbers: Map<string, { sid: string; sms: boolean; voice?: boolean; voiceApp?: string; smsUrl: string }>;
+  numbers: Map<
+    string,
+    CallSettings & {
+      sid: string;
+      sms: boolean;
+      voice?: boolean;
+      voiceApp?: string;
+      smsApp?: string | undefined;
+      smsUrl: string;
+    }
+  >;
   /** TwiML Apps that the account has, by SID. */
   apps: Set<string>;
+  /** What is set of those, once it is. */
+  appCalls: Map<string, CallSettings>;
   pool: Set<string>;
-  service: { inboundRequestUrl: string };
+  service: { inboundRequestUrl: string | null; useInboundWebhookOnNumber?: boolean };
   media: Map<string, (request: IncomingMessage, response: ServerResponse) => void>;
   /** Accepts all unless told otherwise. */
   answer: (message: URLSearchParams) => Answer;
@@ -106,6 +124,7 @@ export async function startFakeTwilio(now: () => number): Promise<FakeTwilio> {
     messages: [],
     numbers: new Map(),
     apps: new Set(),
+    appCalls: new Map(),
     pool: new Set(),
     service: { inboundRequestUrl: '' },
     media: new Map(),
@@ -190,11 +209,15 @@ export async function startFakeTwilio(now: () => number): Promise<FakeTwilio> {
       const asked = query.get('PhoneNumber');
       const numbers = [...fake.numbers]
         .filter(([address]) => asked === null || address === asked)
-        .map(([phone_number, { sid, sms, voice = true, voiceApp }]) => ({
-          sid,
+        .map(([phone_number, number]) => ({
+          sid: number.sid,
           phone_number,
-          capabilities: { sms, voice },
-          voice_application_sid: voiceApp ?? null,
+          capabilities: { sms: number.sms, voice: number.voice ?? true },
+          voice_application_sid: number.voiceApp ?? null,
+          sms_application_sid: number.smsApp ?? '',
+          sms_url: number.smsUrl,
+          sms_method: 'POST',
+          ...presentedCalls(number),
         }));
       return void json(200, { incoming_phone_numbers: numbers, next_page_uri: null, page: 0 });
     }
@@ -203,14 +226,28 @@ export async function startFakeTwilio(now: () => number): Promise<FakeTwilio> {
     );
     if (number && method === 'POST') {
       number.smsUrl = form.get('SmsUrl') ?? number.smsUrl;
+      number.smsApp = form.get('SmsApplicationSid') ?? number.smsApp;
+      number.voiceApp = form.get('VoiceApplicationSid') ?? number.voiceApp;
+      setCalls(number, form);
       return void json(200, { sid: number.sid });
     }
     const app = [...fake.apps].find((sid) => path === `${account}/Applications/${sid}.json`);
-    if (app) return void json(200, { sid: app });
+    if (app) {
+      const calls = fake.appCalls.get(app) ?? {};
+      if (method === 'POST') setCalls(calls, form);
+      fake.appCalls.set(app, calls);
+      return void json(200, { sid: app, ...presentedCalls(calls) });
+    }
     const service = `/v1/Services/${serviceSid}`;
     if (path === service) {
       if (method === 'POST') fake.service.inboundRequestUrl = form.get('InboundRequestUrl')!;
-      return void json(200, { sid: serviceSid });
+      const { inboundRequestUrl, useInboundWebhookOnNumber = false } = fake.service;
+      return void json(200, {
+        sid: serviceSid,
+        inbound_request_url: inboundRequestUrl,
+        inbound_method: 'POST',
+        use_inbound_webhook_on_number: useInboundWebhookOnNumber,
+      });
     }
     const meta = { key: '', next_page_url: null, page: 0, page_size: 50 };
     if (path === `${service}/PhoneNumbers`) {
@@ -288,6 +325,20 @@ export async function startFakeTwilio(now: () => number): Promise<FakeTwilio> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   fake.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return fake;
+}
+
+function setCalls(settings: CallSettings, form: URLSearchParams): void {
+  settings.voiceUrl = form.get('VoiceUrl') ?? settings.voiceUrl;
+  settings.statusCallback = form.get('StatusCallback') ?? settings.statusCallback;
+}
+
+function presentedCalls({ voiceUrl = '', statusCallback = '' }: CallSettings) {
+  return {
+    voice_url: voiceUrl,
+    voice_method: 'POST',
+    status_callback: statusCallback,
+    status_callback_method: 'POST',
+  };
 }
 
 export function basic(user: string, password: string): string {
