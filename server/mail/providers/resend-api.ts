@@ -1,8 +1,12 @@
+import { request } from 'undici';
+import { publicDispatcher } from '../../core/public-address.ts';
 import { fieldsOf, textOf } from '../fields.ts';
 
 const deadlineMs = 10_000;
 const mostAnswerBytes = 5 * 1024 * 1024;
 const mostMailBytes = 45 * 1024 * 1024;
+/** The URL is Resend's to name, and leads to nothing inside. */
+const publicOnly = publicDispatcher(5_000);
 
 /**
  * A received mail's bytes (https://resend.com/docs/api-reference/emails/retrieve-received-email): the API names a
@@ -23,24 +27,31 @@ export async function fetchReceivedMail(
   });
   if (answer.status === 404) return null;
   if (!answer.ok) throw new Error(`Resend answered ${answer.status} when asked for the mail.`);
-  const told = fieldsOf(JSON.parse((await bytesOf(answer, mostAnswerBytes)).toString('utf8')));
+  const told = fieldsOf(
+    JSON.parse((await bytesOf(answer.body ?? nothing(), mostAnswerBytes)).toString('utf8')),
+  );
   const download = URL.parse(textOf(fieldsOf(told.raw).download_url) ?? '');
-  // Plain http only from a mock, which is itself named so.
-  const isSafe =
-    download?.protocol === 'https:' || (download && download.origin === URL.parse(baseUrl)?.origin);
-  if (!download || !isSafe) throw new Error('Resend named no URL of the whole mail.');
-  const mail = await fetch(download, { redirect: 'error', signal });
-  if (!mail.ok) throw new Error(`The mail's own URL answered ${mail.status}.`);
-  return bytesOf(mail, mostMailBytes);
+  // A mock has the mail itself, over plain http.
+  const isItsOwn = download !== null && download.origin === URL.parse(baseUrl)?.origin;
+  if (!download || !(isItsOwn || download.protocol === 'https:'))
+    throw new Error('Resend named no URL of the whole mail.');
+  const mail = await request(download, { signal, ...(!isItsOwn && { dispatcher: publicOnly }) });
+  if (mail.statusCode !== 200) {
+    await mail.body.dump();
+    throw new Error(`The mail's own URL answered ${mail.statusCode}.`);
+  }
+  return bytesOf(mail.body, mostMailBytes);
 }
 
-async function bytesOf(answer: Response, most: number): Promise<Buffer> {
+async function bytesOf(body: AsyncIterable<Uint8Array>, most: number): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of answer.body ?? []) {
+  for await (const chunk of body) {
     size += chunk.length;
     if (size > most) throw new Error(`The answer is larger than ${most} bytes.`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
 }
+
+async function* nothing(): AsyncIterable<Uint8Array> {}
