@@ -10,6 +10,8 @@ import * as email from './email.ts';
 import * as health from './health.ts';
 import * as identity from './identity.ts';
 import * as locations from './locations.ts';
+import * as messageSearch from './message-search.ts';
+import * as messageWaiting from './message-waiting.ts';
 import * as messages from './messages.ts';
 import type { Operation } from './operation.ts';
 import * as receipts from './receipts.ts';
@@ -59,14 +61,14 @@ export const contract = {
   retryMessage: messages.retryMessage,
   getMessagesByRequest: messages.getMessagesByRequest,
   getBusinessMessagesByRequest: messages.getBusinessMessagesByRequest,
-  searchMessages: messages.searchMessages,
-  searchConversationMessages: messages.searchConversationMessages,
-  searchBusiness: messages.searchBusiness,
+  searchMessages: messageSearch.searchMessages,
+  searchConversationMessages: messageSearch.searchConversationMessages,
+  searchBusiness: messageSearch.searchBusiness,
   getMessageTimeline: messages.getMessageTimeline,
-  preflightMessage: messages.preflightMessage,
-  cancelMessage: messages.cancelMessage,
-  rescheduleMessage: messages.rescheduleMessage,
-  updateExternalRef: messages.updateExternalRef,
+  preflightMessage: messageWaiting.preflightMessage,
+  cancelMessage: messageWaiting.cancelMessage,
+  rescheduleMessage: messageWaiting.rescheduleMessage,
+  updateExternalRef: messageWaiting.updateExternalRef,
   listClients: clients.listClients,
   getClient: clients.getClient,
   upsertClient: clients.upsertClient,
