@@ -24,7 +24,7 @@ async function emptyDatabase(name: string): Promise<DatabaseTarget & { kind: 'po
   return { kind: 'postgres', url: await postgres.createDatabase(name), poolSize: 10 };
 }
 
-const rounds = crashRounds(4);
+const rounds = crashRounds(2);
 const timeout = 90_000 + rounds * 15_000;
 
 test(
