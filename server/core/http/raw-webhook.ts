@@ -1,5 +1,4 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { Fault } from '../fault.ts';
 
 /** What a carrier posted, byte for byte: signatures are made over exactly this. */
 export interface RawWebhook {
@@ -16,30 +15,11 @@ export interface RawWebhook {
 }
 
 /**
- * Bytes of webhooks' bodies that a process holds at once: anyone can post one, and it is in memory before its
- * signature can be judged. Beyond it carriers are told to come again, which all of them do.
- */
-const mostInFlight = 150 * 1024 * 1024;
-let inFlight = 0;
-
-/**
  * Makes a scope take any body as bytes, whatever its content type says, or with none. For a scope of the
  * route's own, since parsers are shared by all routes of a scope.
  */
-export function takeRawBytes(scope: FastifyInstance, bodyLimit: number): void {
+export function takeRawBytes(scope: FastifyInstance): void {
   scope.removeAllContentTypeParsers();
-  scope.addHook('onRequest', async (request, reply) => {
-    // One that does not announce its size may be as large as any.
-    const size = Math.min(Number(request.headers['content-length'] ?? bodyLimit), bodyLimit) || 0;
-    if (inFlight + size > mostInFlight)
-      throw new Fault('unavailable', 'Too much is being posted at once. Repeat in a moment.', {
-        retryAfterS: 5,
-      });
-    inFlight += size;
-    reply.raw.once('close', () => {
-      inFlight -= size;
-    });
-  });
   // Not judged by its type: one that is misspelt is a webhook all the same, and is to be kept.
   scope.addHook('onRequest', async (request) => {
     const type = request.headers['content-type'];

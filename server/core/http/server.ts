@@ -163,7 +163,7 @@ export async function buildHttp(options: HttpOptions): Promise<FastifyInstance> 
           continue;
         }
         await scope.register(async (own) => {
-          if (row.webhook) takeRawBytes(own, row.bodyLimit ?? defaultBodyLimit);
+          if (row.webhook) takeRawBytes(own);
           else takeStreams(own, row);
           addRoute(own, row, bound.get(id)!, options, limits);
         });
