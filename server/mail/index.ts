@@ -9,7 +9,6 @@ import { smtpSource } from './smtp-listener.ts';
 import { type MailParts, mailSource } from './source.ts';
 
 export { createMailCarriers } from './outbound/carriers.ts';
-export { smtpProviders } from './outbound/provider-headers.ts';
 export { unsubscribeRoutes } from './outbound/unsubscribe-routes.ts';
 export { mailRoutes } from './routes.ts';
 export { createSmtpListener, type SmtpListener, type SmtpOptions } from './smtp-listener.ts';

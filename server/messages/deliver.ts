@@ -120,14 +120,19 @@ export function deliveryJobs(options: DeliveryOptions): JobHandler<never>[] {
     async run(jobs) {
       const ids = jobs.map(({ data }) => ({ businessId: data.business_id, messageId: data.message_id }));
       const leaseEnds = performance.now() + leaseMs;
-      const { claimed, refused, lost, accountOf } = await inTransaction(db, async (tx) => {
+      const {
+        claimed,
+        refused,
+        lost,
+        accounts: read,
+      } = await inTransaction(db, async (tx) => {
         const claims = await claimMessages(tx, now(), queue, ids, leaseMs, options.secrets);
-        return { ...claims, accountOf: await readAccounts(tx, claims.claimed) };
+        return { ...claims, accounts: await readAccounts(tx, claims.claimed) };
       });
       const suppressed = inTransaction(db, (tx) => suppressMessages(tx, now(), refused));
       const givenUp = inTransaction(db, (tx) => giveUpAttempts(tx, now(), queue, lost));
       const work = [
-        ...claimed.map((message) => handOver(message, accountOf.get(accountKey(message)) ?? null, leaseEnds)),
+        ...claimed.map((message) => handOver(message, read.get(accountKey(message)) ?? null, leaseEnds)),
         ...refused.map(() => suppressed),
         ...lost.map(() => givenUp),
       ];

@@ -5,6 +5,7 @@ import {
   type SMTPPoolOptions,
   type SMTPSentMessageInfo,
 } from 'nodemailer';
+import { accountOf } from '../../businesses/index.ts';
 import {
   type Carrier,
   type CarrierAccount,
@@ -127,7 +128,7 @@ export function createSmtpCarrier(provider: SmtpProvider, options: MailCarrierOp
   return {
     provider,
     channels: ['email'],
-    account: 'smtp',
+    account: accountOf(provider),
     send,
 
     // SMTP has no question for it. An event or a bounce settles it; else it is shown, and never sent again by itself.
