@@ -129,12 +129,12 @@ export function deliveryJobs(options: DeliveryOptions): JobHandler<never>[] {
         const claims = await claimMessages(tx, now(), queue, ids, leaseMs, options.secrets);
         return { ...claims, accounts: await readAccounts(tx, claims.claimed) };
       });
-      const suppressed = inTransaction(db, (tx) => suppressMessages(tx, now(), refused));
-      const givenUp = inTransaction(db, (tx) => giveUpAttempts(tx, now(), queue, lost));
       const work = [
         ...claimed.map((message) => handOver(message, read.get(accountKey(message)) ?? null, leaseEnds)),
-        ...refused.map(() => suppressed),
-        ...lost.map(() => givenUp),
+        ...together(refused, (messages) => inTransaction(db, (tx) => suppressMessages(tx, now(), messages))),
+        ...together(lost, (messages) =>
+          inTransaction(db, (tx) => giveUpAttempts(tx, now(), queue, messages)),
+        ),
       ];
       return failuresOf(jobs, await Promise.allSettled(work), [...claimed, ...refused, ...lost]);
     },
@@ -265,6 +265,16 @@ async function withDeadline<T>(ms: number, work: (signal: AbortSignal) => Promis
       });
     }),
   ]);
+}
+
+/**
+ * One piece of work for all of `items`, awaited for each. None for none: a promise that nobody awaits would end the
+ * process when it rejects, and its transaction would be for nothing.
+ */
+function together<T>(items: T[], act: (items: T[]) => Promise<void>): Promise<void>[] {
+  if (items.length === 0) return [];
+  const done = act(items);
+  return items.map(() => done);
 }
 
 /** Jobs whose work threw, by their id: only those are tried again. */
