@@ -13,6 +13,8 @@ const layers = [
   ['messages'],
   ['receipts'],
   ['calls', 'identity', 'mail', 'simulator', 'twilio'],
+  ['realtime'],
+  ['webhooks'],
 ];
 
 /** Folders of `server/` that stand above every module, as its own files (app, worker, omega, main) do. */

@@ -126,6 +126,7 @@ export const tags: Record<string, string> = {
 export { ClientImport, ClientImportReport } from './client-imports.ts';
 export { clientFields } from './clients.ts';
 export * from './errors.ts';
+export { Event, eventApiVersion } from './events.ts';
 export * from './operation.ts';
 export type { ReceiptState } from './receipts.ts';
 export * from './shapes.ts';

@@ -6,6 +6,7 @@ import { clientRoutes, consentRoutes } from './clients/index.ts';
 import { conversationRoutes } from './conversations/index.ts';
 import type { Clock } from './core/clock.ts';
 import type { Database, Db } from './core/db/index.ts';
+import type { EventSignal } from './core/events/index.ts';
 import type { Binding, Cursors } from './core/http/index.ts';
 import type { JobQueue } from './core/queue/index.ts';
 import type { Secrets } from './core/secrets.ts';
@@ -28,6 +29,8 @@ import { twilioRoutes, twilioSources } from './twilio/index.ts';
 export interface AppParts {
   database: Database;
   queue: JobQueue;
+  /** Tells of new events. */
+  events: EventSignal;
   clock: Clock;
   secrets: Secrets;
   cursors: Cursors;

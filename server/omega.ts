@@ -8,6 +8,7 @@ import { allRoutes, allWebhookSources } from './app.ts';
 import { allCarriers } from './carriers.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { type Database, type DatabaseTarget, migrate, openDatabase } from './core/db/index.ts';
+import { createEventSignal } from './core/events/index.ts';
 import {
   buildHttp,
   createCursors,
@@ -108,6 +109,8 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
     const secrets = createSecrets(options.secret);
     // Before any job runs: a worker that cannot open a carrier's credentials would fail every message.
     if (!(await secretFits(db, secrets))) throw new WrongSecret();
+    const events = createEventSignal(database, log);
+    closers.push(() => events.close());
     const apiUrl = options.publicUrl + options.basePath;
     const queue = createJobQueue(database, {
       queues: allQueues,
@@ -150,6 +153,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
       ? allJobs({
           database,
           queue,
+          events,
           secrets,
           clock,
           log,
@@ -190,6 +194,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
         bindings: allRoutes({
           database,
           queue,
+          events,
           clock,
           secrets,
           cursors: createCursors(secrets),

@@ -4,6 +4,7 @@ import type { Carriers } from './channels/index.ts';
 import { conversationJobs, wakeConversationQueue } from './conversations/index.ts';
 import type { Clock } from './core/clock.ts';
 import type { Database } from './core/db/index.ts';
+import type { EventSignal } from './core/events/index.ts';
 import type { Log } from './core/log.ts';
 import type { JobHandler, JobQueue, QueueDefinition } from './core/queue/index.ts';
 import type { Secrets } from './core/secrets.ts';
@@ -34,6 +35,8 @@ export const allQueues = [
 export interface WorkerParts {
   database: Database;
   queue: JobQueue;
+  /** Tells of new events. */
+  events: EventSignal;
   secrets: Secrets;
   clock: Clock;
   log: Log;

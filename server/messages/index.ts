@@ -13,7 +13,7 @@ export { messageActRoutes } from './message-routes.ts';
 export type { CallStart, NotedCall } from './note-call.ts';
 export { pausedAccountJobs } from './paused-accounts.ts';
 export { presentMessage } from './present.ts';
-export type { MessageRow } from './queries.ts';
+export { type MessageRow, messagesById } from './queries.ts';
 export {
   fetchMediaQueue,
   resumeAccountQueue,

@@ -3,6 +3,7 @@ import { createAuthenticate } from '../../server/access/index.ts';
 import { allRoutes } from '../../server/app.ts';
 import { systemClock } from '../../server/core/clock.ts';
 import { type Database, openDatabase } from '../../server/core/db/index.ts';
+import { createEventSignal } from '../../server/core/events/index.ts';
 import { type Binding, buildHttp, createCursors, defaultLimits } from '../../server/core/http/index.ts';
 import { createLog } from '../../server/core/log.ts';
 import { createJobQueue } from '../../server/core/queue/index.ts';
@@ -22,6 +23,7 @@ beforeAll(async () => {
   bindings = allRoutes({
     database,
     queue,
+    events: createEventSignal(database, log),
     clock: systemClock,
     secrets,
     cursors: createCursors(secrets),

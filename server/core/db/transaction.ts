@@ -4,6 +4,20 @@ import type { Db, Tx } from './database.ts';
 
 const maxTries = 5;
 
+const listeners = new WeakMap<Db, Set<(tx: Tx) => void>>();
+
+/**
+ * Calls `listener` after each commit by {@link inTransaction} on `db`, with the handle of the transaction that was; it
+ * is for waking who waits in this process, and must not throw.
+ *
+ * @returns what ends it
+ */
+export function onCommit(db: Db, listener: (tx: Tx) => void): () => void {
+  const ours = listeners.get(db) ?? new Set();
+  listeners.set(db, ours.add(listener));
+  return () => ours.delete(listener);
+}
+
 /**
  * Runs `act` in one transaction. A deadlock or a serialisation failure (40P01, 40001) is nobody's
  * fault and is tried again; so `act` must do nothing but write through `tx`.
@@ -11,7 +25,13 @@ const maxTries = 5;
 export async function inTransaction<T>(db: Db, act: (tx: Tx) => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
-      return await db.transaction().execute(act);
+      let committed: Tx | undefined;
+      const result = await db.transaction().execute((tx) => {
+        committed = tx;
+        return act(tx);
+      });
+      for (const listener of listeners.get(db) ?? []) listener(committed!);
+      return result;
     } catch (error) {
       if (tries >= maxTries || !isTransient(error)) throw error;
       await delay(Math.random() * 10 * 2 ** tries);

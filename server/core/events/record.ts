@@ -1,0 +1,116 @@
+import { sql } from 'kysely';
+import type { Tx } from '../db/index.ts';
+import type { Origin } from '../http/index.ts';
+import { newId } from '../ids.ts';
+
+/** The businesses that each transaction wrote events of, for who is woken once it is committed. */
+const written = new WeakMap<Tx, Set<number>>();
+
+function noteWritten(tx: Tx, events: NewEvent[]): void {
+  const ids = written.get(tx) ?? new Set();
+  written.set(tx, ids);
+  for (const { businessId } of events) ids.add(businessId);
+}
+
+/** The businesses whose events the transaction wrote. */
+export const writtenBy = (tx: Tx): ReadonlySet<number> | undefined => written.get(tx);
+
+/** What happened, beside the change itself: readers (webhooks, live streams) follow the sequence. */
+export interface NewEvent {
+  businessId: number;
+  type: EventType;
+  by: Origin;
+  /** What changed from what to what, where something did. */
+  changed?: Record<string, { from: unknown; to: unknown }>;
+  /** The ids and facts that a reader needs to find the rest. */
+  data: Record<string, unknown>;
+}
+
+/** Every type of event there is. */
+export const eventTypes = [
+  'account.paused',
+  'account.resumed',
+  'business.onboarded',
+  'client.created',
+  'client.updated',
+  'client.merged',
+  'client.erased',
+  'consent.granted',
+  'consent.revoked',
+  'appointment.possible_cancellation',
+  'conversation.created',
+  'conversation.assigned',
+  'conversation.read',
+  'conversation.status_changed',
+  'conversation.identity_confirmed',
+  'message.received',
+  'message.recorded',
+  'message.scheduled',
+  'message.queued',
+  'message.suppressed',
+  'message.sending',
+  'message.sent',
+  'message.delivered',
+  'message.read',
+  'message.undelivered',
+  'message.failed',
+  'message.canceled',
+  'message.opened',
+  'message.clicked',
+  'message.complained',
+  'message.unsubscribed',
+  'message.rescheduled',
+  'call.started',
+  'call.answered',
+  'call.completed',
+  'call.missed',
+  'call.voicemail',
+  'message.attachment_added',
+  'note.added',
+  'session.created',
+  'session.expired',
+] as const;
+export type EventType = (typeof eventTypes)[number];
+
+/**
+ * Writes events in the transaction of their change, numbered without gaps for each business. Taking
+ * the numbers locks the business's row until the commit: so this comes last in a transaction, after
+ * every other lock (conversations, then messages, then this), or two would wait crosswise.
+ */
+export async function recordEvents(tx: Tx, now: Date, events: NewEvent[]): Promise<void> {
+  if (events.length === 0) return;
+  noteWritten(tx, events);
+  const counts = new Map<number, number>();
+  for (const event of events) counts.set(event.businessId, (counts.get(event.businessId) ?? 0) + 1);
+  const next = new Map<number, number>();
+  // One business after the other, in order: a single statement locks in the order of its plan.
+  for (const [businessId, count] of [...counts].sort(([a], [b]) => a - b)) {
+    const row = await tx
+      .updateTable('businesses')
+      .set({ event_sequence: sql`event_sequence + ${count}` })
+      .where('business_id', '=', businessId)
+      .returning('event_sequence')
+      .executeTakeFirstOrThrow();
+    next.set(businessId, row.event_sequence - count + 1);
+  }
+  await tx
+    .insertInto('events')
+    .values(
+      events.map((event) => {
+        const sequence = next.get(event.businessId)!;
+        next.set(event.businessId, sequence + 1);
+        return {
+          business_id: event.businessId,
+          sequence,
+          event_id: newId(),
+          type: event.type,
+          actor: JSON.stringify(event.by.actor),
+          origin: JSON.stringify(event.by.origin),
+          changed: event.changed ? JSON.stringify(event.changed) : null,
+          data: JSON.stringify(event.data),
+          created_at: now,
+        };
+      }),
+    )
+    .execute();
+}

@@ -1,0 +1,1 @@
+export { presentEvents, readFeed } from './feed.ts';
