@@ -100,6 +100,7 @@ export const exampleMessage = {
   metadata: {},
   request_id: 'reminder-8841',
   send_at: null,
+  cancel_on_reply: false,
   occurred_at: '2026-11-21T18:00:00.000Z',
   created_at: '2026-11-21T18:00:00.000Z',
   sent_at: '2026-11-21T18:00:00.120Z',

@@ -2,10 +2,12 @@ import { Type } from 'typebox';
 import { operation, webhook } from './operation.ts';
 import {
   BusinessId,
+  CancelOnReply,
   Category,
   ClientId,
   ConversationId,
   Exactly,
+  ExpectedLastMessageId,
   ExternalRef,
   LocationId,
   MessageId,
@@ -105,10 +107,12 @@ export const queueEmail = operation({
       subject: Subject,
       category: Type.Optional(Category),
       send_at: Type.Optional(Time('Not before then; at most 400 days ahead.')),
+      cancel_on_reply: Type.Optional(CancelOnReply),
+      expected_last_message_id: Type.Optional(ExpectedLastMessageId),
     }),
   },
   output: { 202: Type.Object(answer) },
-  errors: ['not_found', 'no_sender', 'no_address'],
+  errors: ['not_found', 'no_sender', 'no_address', 'conversation_changed'],
   example: {
     body: {
       business_id: 1001,

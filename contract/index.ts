@@ -10,6 +10,7 @@ import * as email from './email.ts';
 import * as health from './health.ts';
 import * as identity from './identity.ts';
 import * as locations from './locations.ts';
+import * as messageList from './message-list.ts';
 import * as messageSearch from './message-search.ts';
 import * as messageWaiting from './message-waiting.ts';
 import * as messages from './messages.ts';
@@ -56,6 +57,7 @@ export const contract = {
   getStaff: staffs.getStaff,
   listConsents: consents.listConsents,
   recordConsent: consents.recordConsent,
+  listBusinessMessages: messageList.listBusinessMessages,
   recordMessages: messages.recordMessages,
   retryMessages: messages.retryMessages,
   retryMessage: messages.retryMessage,

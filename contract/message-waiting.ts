@@ -3,6 +3,7 @@ import { exampleMessage } from './conversations.ts';
 import { operation } from './operation.ts';
 import {
   BusinessId,
+  CancelOnReply,
   Category,
   ClientId,
   ConversationId,
@@ -58,6 +59,7 @@ export const preflightMessage = operation({
       sender_type: Type.Optional(SenderType),
       category: Type.Optional(Category),
       send_at: Type.Optional(Time('As for the send.')),
+      cancel_on_reply: Type.Optional(CancelOnReply),
       expected_last_message_id: Type.Optional(MessageId),
       external_ref: Type.Optional(ExternalRef),
       metadata: Type.Optional(Metadata),

@@ -34,6 +34,12 @@ export const ExpectedLastMessageId = Type.String({
     "The conversation's last message (notes do not count) as the writer sees it. Where another came since, nothing is sent: 409 `conversation_changed` with what was `missed`.",
 });
 
+/** For reminders to answer: whoever answered needs none. */
+export const CancelOnReply = Type.Boolean({
+  description:
+    'While it is `scheduled`, a message from the client (on any channel; not a call, and not an automatic answer) cancels it, with the reason `client_replied`.',
+});
+
 export const RequestId = Type.String({
   pattern: '^[A-Za-z0-9._:-]{1,128}$',
   description:
@@ -318,6 +324,7 @@ export const Message = Type.Object({
   metadata: Type.Unsafe<Record<string, unknown>>({ type: 'object', additionalProperties: true }),
   request_id: Nullable(Type.String()),
   send_at: Nullable(Time('When it is due.')),
+  cancel_on_reply: Type.Boolean({ description: "The client's answer cancels it while it is `scheduled`." }),
   occurred_at: Time('When it happened; the order of a conversation.'),
   created_at: Time('When Omega wrote it down.'),
   sent_at: Nullable(Time('When the carrier took it.')),

@@ -2,6 +2,7 @@ import { Type } from 'typebox';
 import { operation } from './operation.ts';
 import {
   BusinessId,
+  CancelOnReply,
   Category,
   ClientId,
   ConversationId,
@@ -98,6 +99,7 @@ export const queueSms = operation({
       ),
       category: Type.Optional(Category),
       send_at: Type.Optional(Time('Not before then; at most 400 days ahead.')),
+      cancel_on_reply: Type.Optional(CancelOnReply),
       expected_last_message_id: Type.Optional(ExpectedLastMessageId),
     }),
   },

@@ -38,6 +38,7 @@ export const routes: { readonly [Id in OperationId]: `${Contract[Id]['method']} 
   listLocations: 'GET /businesses/{business_id}/locations',
   listStaffs: 'GET /businesses/{business_id}/staffs',
   getStaff: 'GET /businesses/{business_id}/staffs/{staff_id}',
+  listBusinessMessages: 'GET /businesses/{business_id}/messages',
   recordMessages: 'POST /messages',
   retryMessages: 'POST /messages/retry',
   retryMessage: 'POST /messages/{message_id}/retry',

@@ -289,6 +289,7 @@ CREATE TABLE public.messages (
     mail_id text,
     reply_text text,
     sender_authentication jsonb,
+    cancel_on_reply boolean DEFAULT false NOT NULL,
     CONSTRAINT messages_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text, 'internal'::text])))
 );
 
@@ -633,11 +634,17 @@ CREATE INDEX messages_by_mail_id ON public.messages USING btree (business_id, ma
 
 CREATE UNIQUE INDEX messages_by_provider_id ON public.messages USING btree (business_id, provider, provider_message_id) WHERE (provider_message_id IS NOT NULL);
 
+CREATE INDEX messages_cancel_on_reply ON public.messages USING btree (business_id, conversation_id) WHERE cancel_on_reply;
+
+CREATE INDEX messages_due ON public.messages USING btree (business_id, send_at, message_id) WHERE (send_at IS NOT NULL);
+
 CREATE INDEX messages_failed ON public.messages USING btree (business_id, failed_at, message_id) WHERE (failed_at IS NOT NULL);
 
 CREATE INDEX messages_of_conversation ON public.messages USING btree (business_id, conversation_id, occurred_at, message_id);
 
 CREATE INDEX messages_of_request ON public.messages USING btree (business_id, request_id, message_id);
+
+CREATE INDEX messages_recent ON public.messages USING btree (business_id, occurred_at, message_id);
 
 CREATE INDEX messages_unread ON public.messages USING btree (business_id, conversation_id) WHERE unread;
 

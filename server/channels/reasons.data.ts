@@ -113,6 +113,12 @@ export const reasonRows = [
     retry: { maxAttempts: 8, firstDelayS: 3_600, maxDelayS: 14_400 },
   },
   {
+    reason: 'client_replied',
+    retryable: false,
+    final: true,
+    advice: 'Nothing to do: the client wrote before it was due, and it was to be sent only if they did not.',
+  },
+  {
     reason: 'account_config',
     retryable: false,
     final: false,

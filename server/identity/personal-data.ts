@@ -96,6 +96,7 @@ export const personalData: Record<string, { erased: readonly string[]; kept: rea
       'unread',
       'request_id',
       'send_at',
+      'cancel_on_reply',
       'occurred_at',
       'created_at',
       'sent_at',

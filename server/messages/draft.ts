@@ -42,6 +42,8 @@ export interface Draft {
   senderType?: 'staff' | 'client' | 'system' | 'automation';
   category?: 'transactional' | 'marketing';
   sendAt?: Date;
+  /** While it is scheduled, a message from the client cancels it. */
+  cancelOnReply?: boolean;
   externalRef?: { type: string; id: string; starts_at?: string };
   metadata: Record<string, unknown>;
   provider?: string;

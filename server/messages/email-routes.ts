@@ -15,6 +15,8 @@ export function emailRoutes({ intake }: { intake: Intake }): Binding[] {
         direction: 'outbound',
         category: body.category,
         sendAt: body.send_at === undefined ? undefined : new Date(body.send_at),
+        cancelOnReply: body.cancel_on_reply,
+        expectedLastMessageId: body.expected_last_message_id,
       });
       const { answer: kept, replayed } = await intake.submit(submission);
       return { ...kept, replayed } as never;

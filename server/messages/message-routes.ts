@@ -7,6 +7,7 @@ import type { Secrets } from '../core/secrets.ts';
 import { authorOf } from './author.ts';
 import type { Draft } from './draft.ts';
 import { updateExternalRef } from './external-refs.ts';
+import { listBusinessMessages } from './list-of-business.ts';
 import { readTimeline } from './message-timeline.ts';
 import { messagesOfRequest } from './messages-of-request.ts';
 import { type Preflight, preflight } from './preflight.ts';
@@ -15,6 +16,8 @@ import { recordMessages } from './record-messages.ts';
 import { retryMessage, retryMessages } from './retry-messages.ts';
 import { timeOf } from './times.ts';
 import { cancelMessage, rescheduleMessage } from './waiting-messages.ts';
+
+const longOverdueMs = 7 * 86_400_000;
 
 /** The tag `messages`, but for search. */
 export function messageActRoutes(options: {
@@ -104,6 +107,37 @@ export function messageActRoutes(options: {
       pageOfRequest(db, businessId, params.request_id, query),
     ),
 
+    read('listBusinessMessages', async (db, { businessId, query, now }) => {
+      await businessFor(db, businessId);
+      const { cursor, limit = 25, order, ...named } = query;
+      const isScheduled = named.status === 'scheduled';
+      const filters = {
+        status: named.status,
+        channel: named.channel,
+        direction: named.direction,
+        since: timeOf(named.since),
+        until: timeOf(named.until),
+      };
+      const sorted = order ?? (isScheduled ? 'oldest' : 'newest');
+      const about = ['listBusinessMessages', businessId, sorted, filters];
+      const place = cursor === undefined ? null : cursors.decode(about, cursor);
+      // What was sent long ago has been due as well, and is not to be waded through for what waits.
+      if (isScheduled) filters.since ??= new Date(now.getTime() - longOverdueMs);
+      const { rows, next } = await listBusinessMessages(
+        db,
+        businessId,
+        filters,
+        sorted,
+        limit,
+        place && { at: String(place[0]), messageId: String(place[1]) },
+      );
+      return answer(200, {
+        data: rows.map(presentMessage),
+        next_cursor: next && cursors.encode(about, [next.at, next.messageId]),
+        has_more: next !== null,
+      });
+    }),
+
     read('getMessageTimeline', async (db, { businessId, params }) => {
       const { message, request, attempts, entries, hasMore } = await readTimeline(
         db,
@@ -143,6 +177,7 @@ export function messageActRoutes(options: {
         senderType: body.sender_type,
         category: body.category,
         sendAt: timeOf(body.send_at),
+        cancelOnReply: body.cancel_on_reply,
         expectedLastMessageId: body.expected_last_message_id,
         externalRef: body.external_ref,
         metadata: body.metadata ?? {},

@@ -50,6 +50,7 @@ export function presentMessage(row: MessageRow): Message {
     metadata: row.metadata,
     request_id: row.request_id,
     send_at: iso(row.send_at),
+    cancel_on_reply: row.cancel_on_reply,
     occurred_at: row.occurred_at.toISOString(),
     created_at: row.created_at.toISOString(),
     sent_at: iso(row.sent_at),

@@ -21,7 +21,7 @@ export interface Report {
   providerStatus: string | null;
   errorCode: string | null;
   errorMessage: string | null;
-  /** Our word where the provider gave no code. */
+  /** Our word for why, where the provider gave no code. */
   reason?: string;
   /** The attempt it is about; left out where only the message is known. */
   attemptNo?: number;
@@ -92,7 +92,7 @@ export async function applyReports(tx: Tx, now: Date, reports: Report[]): Promis
       const why = isFailure(status)
         ? explainFailure(report.provider ?? message.provider, report.errorCode, report.reason ?? null)
         : null;
-      const reason = why?.reason ?? null;
+      const reason = isFailure(status) ? (why?.reason ?? null) : (report.reason ?? null);
       changed.set(report.messageId, {
         ...message,
         patch: patchOf(changed.get(report.messageId)?.patch, report, status, reason, now),

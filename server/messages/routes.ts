@@ -34,6 +34,7 @@ export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Bi
         ownAddress: body.from,
         category: body.category,
         sendAt: timeOf(body.send_at),
+        cancelOnReply: body.cancel_on_reply,
         expectedLastMessageId: body.expected_last_message_id,
       });
       const { answer: kept, replayed } = await intake.submit(submission);

@@ -75,6 +75,7 @@ export async function cancelAll(
   businessId: number,
   messages: WaitingMessage[],
   by: Origin,
+  why?: { source: string; reason: string },
 ): Promise<void> {
   await applyReports(
     tx,
@@ -83,7 +84,8 @@ export async function cancelAll(
       businessId,
       messageId: message_id,
       betweenAttempts: between_attempts,
-      source: 'api',
+      source: why?.source ?? 'api',
+      reason: why?.reason,
       status: 'canceled',
       provider: null,
       providerMessageId: null,

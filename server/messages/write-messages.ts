@@ -13,6 +13,7 @@ import { type EventType, type NewEvent, recordEvents } from '../core/events/inde
 import { Fault } from '../core/fault.ts';
 import type { JobQueue } from '../core/queue/index.ts';
 import type { Secrets } from '../core/secrets.ts';
+import { callOff, lockCalledOff, type Reply } from './cancel-on-reply.ts';
 import type { Draft, Written } from './draft.ts';
 import { findKnown } from './facts.ts';
 import { helpReplies, warnOfCancellations } from './keyword-follow-up.ts';
@@ -73,7 +74,9 @@ export async function writeMessages(
         priority: one.draft.category === 'marketing' ? 0 : 10,
       })),
   );
+  const calledOff = await lockCalledOff(tx, fresh.flatMap(replyOf));
   await recordEvents(tx, now, events);
+  await callOff(tx, now, calledOff);
   // Answers that the carrier leaves to us; through the same rules as any message.
   const replies = await helpReplies(tx, now, fresh);
   if (replies.length > 0) await writeMessages(tx, now, queue, replies, secrets);
@@ -167,6 +170,7 @@ function messageRow(one: Prepared, now: Date, secrets: Secrets) {
     metadata: JSON.stringify(draft.metadata),
     request_id: draft.requestId,
     send_at: decision.sendAt ?? draft.sendAt ?? null,
+    cancel_on_reply: draft.cancelOnReply ?? false,
     occurred_at: one.occurredAt,
     created_at: now,
     ...mailColumns(draft.mail),
@@ -261,6 +265,13 @@ function changeConversation(one: Prepared, answers: Answer[]): NewEvent[] {
     );
   }
   return events;
+}
+
+function replyOf({ draft, conversation, occurredAt }: Prepared): Reply[] {
+  const isTheirs = draft.direction === 'inbound' && !draft.autoReply && !draft.fromGuest;
+  if (!isTheirs || draft.channel === 'voice') return [];
+  const { businessId, by } = draft;
+  return [{ businessId, conversationId: conversation.conversation_id, occurredAt, by }];
 }
 
 interface Answer {

@@ -59,6 +59,7 @@ const found: List = { row: 'message_id', write: toClient, query: { q: 'tomorrow'
 const lists: Partial<Record<OperationId, List>> = {
   listConversations: { row: 'conversation_id', write: toNewClient },
   listMessages: { row: 'message_id', write: toClient },
+  listBusinessMessages: { row: 'message_id', write: toClient },
   listLocations: {
     row: 'location_id',
     write: () => onboard({ locations: [{ location_id: 80_000 + made++, name: 'Pier' }] }),

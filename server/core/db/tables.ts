@@ -183,6 +183,7 @@ export interface Tables {
     metadata: Json<Record<string, unknown>>;
     request_id: string | null;
     send_at: Date | null;
+    cancel_on_reply: Generated<boolean>;
     occurred_at: Date;
     created_at: Date;
     sent_at: Date | null;
