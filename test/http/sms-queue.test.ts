@@ -72,6 +72,7 @@ describe('POST /sms/queue', () => {
       metadata: {},
       request_id: 'reminder-1',
       send_at: null,
+      cancel_on_reply: false,
       occurred_at: now,
       created_at: now,
       sent_at: now,
