@@ -1,8 +1,7 @@
 import { readMail } from '../channels/index.ts';
 import { type Binding, type OwnCall, own, write } from '../core/http/index.ts';
-import { authorOf } from './author.ts';
-import type { Draft, Written } from './draft.ts';
-import type { Intake, Submission } from './intake.ts';
+import type { Intake } from './intake.ts';
+import { draftOf, submissionOf } from './submission.ts';
 import { updateStatus } from './update-status.ts';
 
 export function emailRoutes({ intake }: { intake: Intake }): Binding[] {
@@ -10,7 +9,7 @@ export function emailRoutes({ intake }: { intake: Intake }): Binding[] {
     own('queueEmail', async (call) => {
       const { body } = call;
       const submission = submissionOf(call, 'queueEmail', 202, {
-        ...draftOf(call, 'both'),
+        ...mailOf(call, 'both'),
         act: 'queue',
         direction: 'outbound',
         category: body.category,
@@ -25,7 +24,7 @@ export function emailRoutes({ intake }: { intake: Intake }): Binding[] {
     own('recordEmail', async (call) => {
       const { body } = call;
       const submission = submissionOf(call, 'recordEmail', 201, {
-        ...draftOf(call, 'text'),
+        ...mailOf(call, 'text'),
         act: 'record',
         direction: body.direction,
         provider: body.provider,
@@ -41,52 +40,15 @@ export function emailRoutes({ intake }: { intake: Intake }): Binding[] {
   ];
 }
 
-type MailCall = OwnCall<'queueEmail'> | OwnCall<'recordEmail'>;
-
 /** What queued and recorded mails have in common. */
-function draftOf(call: MailCall, derive: 'both' | 'text') {
-  const { body } = call;
-  const { content, mail } = readMail(body, derive);
+function mailOf(call: OwnCall<'queueEmail'> | OwnCall<'recordEmail'>, derive: 'both' | 'text') {
+  const { content, mail } = readMail(call.body, derive);
   return {
-    businessId: call.businessId,
+    ...draftOf(call as OwnCall<'queueEmail'>),
     channel: 'email',
-    clientId: body.client_id,
-    clientAddress: body.to,
-    ownAddress: body.from,
-    locationId: body.location_id,
-    subject: body.subject,
+    subject: call.body.subject,
     content,
     mail,
     mediaUrls: [],
-    sentBy: authorOf(call.caller, body.sent_by) ?? undefined,
-    senderType: body.sender_type,
-    externalRef: body.external_ref,
-    metadata: body.metadata ?? {},
-    requestId: call.requestId,
-    by: call.origin,
-  };
-}
-
-function submissionOf(call: MailCall, operation: string, status: number, draft: Draft): Submission {
-  return {
-    request: {
-      businessId: call.businessId,
-      requestId: call.requestId,
-      operation,
-      fingerprint: call.fingerprint,
-    },
-    draft,
-    present: (written) => ({ status, body: mailAnswer(call.requestId, written) }),
-  };
-}
-
-function mailAnswer(requestId: string, written: Written) {
-  return {
-    request_id: requestId,
-    message_id: written.messageId,
-    conversation_id: written.conversationId,
-    client_id: written.clientId,
-    status: written.status,
-    ...(written.reason && { reason: written.reason }),
   };
 }

@@ -12,11 +12,12 @@ import {
 } from '../core/http/index.ts';
 import { addNote } from './add-note.ts';
 import { authorOf } from './author.ts';
-import type { Draft, Written } from './draft.ts';
-import type { Intake, Submission } from './intake.ts';
+import type { Written } from './draft.ts';
+import type { Intake } from './intake.ts';
 import { markMessagesRead } from './mark-read.ts';
 import { presentMessage } from './present.ts';
 import { listMessages, type MessageFilters } from './queries.ts';
+import { draftOf, submissionOf } from './submission.ts';
 import { timeOf } from './times.ts';
 import { updateStatus } from './update-status.ts';
 
@@ -25,35 +26,43 @@ export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Bi
   return [
     own('queueSms', async (call) => {
       const { body } = call;
-      const submission = submissionOf(call, 'queueSms', 202, {
-        ...draftOf(call, body),
-        channel: body.channel ?? 'sms',
-        act: 'queue',
-        direction: 'outbound',
-        clientAddress: body.to,
-        ownAddress: body.from,
-        category: body.category,
-        sendAt: timeOf(body.send_at),
-        cancelOnReply: body.cancel_on_reply,
-        expectedLastMessageId: body.expected_last_message_id,
-      });
+      const submission = submissionOf(
+        call,
+        'queueSms',
+        202,
+        {
+          ...textOf(call),
+          channel: body.channel ?? 'sms',
+          act: 'queue',
+          direction: 'outbound',
+          category: body.category,
+          sendAt: timeOf(body.send_at),
+          cancelOnReply: body.cancel_on_reply,
+          expectedLastMessageId: body.expected_last_message_id,
+        },
+        segmentsOf,
+      );
       const { answer: kept, replayed } = await intake.submit(submission);
       return { ...kept, replayed } as never;
     }),
 
     own('recordSms', async (call) => {
       const { body } = call;
-      const submission = submissionOf(call, 'recordSms', 201, {
-        ...draftOf(call, body),
-        act: 'record',
-        direction: body.direction,
-        clientAddress: body.to,
-        ownAddress: body.from,
-        provider: body.provider,
-        providerMessageId: body.provider_message_id,
-        status: body.status,
-        occurredAt: timeOf(body.occurred_at),
-      });
+      const submission = submissionOf(
+        call,
+        'recordSms',
+        201,
+        {
+          ...textOf(call),
+          act: 'record',
+          direction: body.direction,
+          provider: body.provider,
+          providerMessageId: body.provider_message_id,
+          status: body.status,
+          occurredAt: timeOf(body.occurred_at),
+        },
+        segmentsOf,
+      );
       const { answer: kept, replayed } = await intake.submit(submission);
       return { ...kept, replayed } as never;
     }),
@@ -133,48 +142,15 @@ export function messageRoutes(options: { intake: Intake; cursors: Cursors }): Bi
   ];
 }
 
-type TextCall = OwnCall<'queueSms'> | OwnCall<'recordSms'>;
-
 /** What queued and recorded texts have in common. */
-function draftOf(call: TextCall, body: TextCall['body']) {
+function textOf(call: OwnCall<'queueSms'> | OwnCall<'recordSms'>) {
+  const { body } = call;
   return {
-    businessId: call.businessId,
+    ...draftOf(call as OwnCall<'queueSms'>),
     channel: 'sms',
-    clientId: body.client_id,
-    locationId: body.location_id,
     content: body.content,
     mediaUrls: body.media_urls ?? [],
-    sentBy: authorOf(call.caller, body.sent_by) ?? undefined,
-    senderType: body.sender_type,
-    externalRef: body.external_ref,
-    metadata: body.metadata ?? {},
-    requestId: call.requestId,
-    by: call.origin,
   };
 }
 
-function submissionOf(call: TextCall, operation: string, status: number, draft: Draft): Submission {
-  return {
-    request: {
-      businessId: call.businessId,
-      requestId: call.requestId,
-      operation,
-      fingerprint: call.fingerprint,
-    },
-    draft,
-    present: (written) => ({ status, body: textAnswer(call.requestId, written) }),
-  };
-}
-
-function textAnswer(requestId: string, written: Written) {
-  return {
-    request_id: requestId,
-    message_id: written.messageId,
-    conversation_id: written.conversationId,
-    client_id: written.clientId,
-    status: written.status,
-    ...(written.reason && { reason: written.reason }),
-    segments: written.segments,
-    encoding: written.encoding,
-  };
-}
+const segmentsOf = ({ segments, encoding }: Written) => ({ segments, encoding });
