@@ -3,4 +3,4 @@ export { type Database, type DatabaseTarget, type Db, openDatabase, type Tx } fr
 export { appliedMigration, migrate, newestMigration } from './migrate.ts';
 export type * from './tables.ts';
 export { makeTemplate } from './template.ts';
-export { faultOfDatabaseError, inTransaction, isUniqueViolation } from './transaction.ts';
+export { faultOfDatabaseError, inTransaction, isUniqueViolation, onceCommitted } from './transaction.ts';

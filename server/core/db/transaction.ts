@@ -4,14 +4,31 @@ import type { Db, Tx } from './database.ts';
 
 const maxTries = 5;
 
+type Afterwards = (db: Db) => void;
+const whenCommitted = new WeakMap<Tx, Afterwards[]>();
+
+/**
+ * Has `act` called once the transaction of {@link inTransaction} is committed, and never where it is not. A crash
+ * in between loses it: it is for what this process counts, not for what must happen. It must not throw.
+ */
+export function onceCommitted(tx: Tx, act: Afterwards): void {
+  whenCommitted.get(tx)?.push(act);
+}
+
 /**
  * Runs `act` in one transaction. A deadlock or a serialisation failure (40P01, 40001) is nobody's
  * fault and is tried again; so `act` must do nothing but write through `tx`.
  */
 export async function inTransaction<T>(db: Db, act: (tx: Tx) => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
+    const afterwards: Afterwards[] = [];
     try {
-      return await db.transaction().execute(act);
+      const result = await db.transaction().execute((tx) => {
+        whenCommitted.set(tx, afterwards);
+        return act(tx);
+      });
+      for (const afterward of afterwards) afterward(db);
+      return result;
     } catch (error) {
       if (tries >= maxTries || !isTransient(error)) throw error;
       await delay(Math.random() * 10 * 2 ** tries);

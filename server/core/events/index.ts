@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Tx } from '../db/index.ts';
+import { type Db, onceCommitted, type Tx } from '../db/index.ts';
 import type { Origin } from '../http/index.ts';
 import { newId } from '../ids.ts';
 
@@ -57,6 +57,14 @@ export type EventType =
   | 'session.created'
   | 'session.expired';
 
+type Listener = (events: readonly NewEvent[]) => void;
+const listeners = new WeakMap<Db, Listener>();
+
+/** Tells one listener of every event that this process writes, once it is committed. For counting: a crash loses it. */
+export function countEvents(db: Db, listener: Listener): void {
+  listeners.set(db, listener);
+}
+
 /**
  * Writes events in the transaction of their change, numbered without gaps for each business. Taking
  * the numbers locks the business's row until the commit: so this comes last in a transaction, after
@@ -97,4 +105,5 @@ export async function recordEvents(tx: Tx, now: Date, events: NewEvent[]): Promi
       }),
     )
     .execute();
+  onceCommitted(tx, (db) => listeners.get(db)?.(events));
 }
