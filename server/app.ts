@@ -7,6 +7,8 @@ import { conversationRoutes } from './conversations/index.ts';
 import type { Clock } from './core/clock.ts';
 import type { Database, Db } from './core/db/index.ts';
 import type { Binding, Cursors } from './core/http/index.ts';
+import type { Log } from './core/log.ts';
+import type { Metrics } from './core/metrics.ts';
 import type { JobQueue } from './core/queue/index.ts';
 import type { Secrets } from './core/secrets.ts';
 import { healthRoutes } from './health/index.ts';
@@ -28,7 +30,11 @@ import { twilioRoutes, twilioSources } from './twilio/index.ts';
 export interface AppParts {
   database: Database;
   queue: JobQueue;
+  /** The names of all queues. */
+  queues: readonly string[];
   clock: Clock;
+  log: Log;
+  metrics: Metrics;
   secrets: Secrets;
   cursors: Cursors;
   intake: Intake;
@@ -47,7 +53,7 @@ export function allRoutes(parts: AppParts): Binding[] {
     ...healthRoutes(parts),
     ...accessRoutes(parts),
     ...businessRoutes(parts),
-    ...clientRoutes({ ...parts, db: parts.database.db }),
+    ...clientRoutes({ ...parts, db: parts.database.db, searchDb: parts.database.searchDb }),
     ...consentRoutes(parts),
     ...conversationRoutes(parts),
     ...messageRoutes(parts),
@@ -55,7 +61,7 @@ export function allRoutes(parts: AppParts): Binding[] {
     ...attachmentRoutes({ ...parts, db: parts.database.db, apiUrl: parts.publicUrl + parts.basePath }),
     ...unsubscribeRoutes({ db: parts.database.db, secrets: parts.secrets }),
     ...messageActRoutes({ ...parts, db: parts.database.db }),
-    ...searchRoutes(parts.cursors),
+    ...searchRoutes({ cursors: parts.cursors, searchDb: parts.database.searchDb }),
     ...identityRoutes(parts),
     ...simulatorRoutes({ intake: parts.intake, enabled: parts.simulator }),
     ...callRoutes(parts),

@@ -8,6 +8,7 @@ import { allRoutes, allWebhookSources } from './app.ts';
 import { allCarriers } from './carriers.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { type Database, type DatabaseTarget, migrate, openDatabase } from './core/db/index.ts';
+import { countEvents, type EventType, type NewEvent } from './core/events/index.ts';
 import {
   buildHttp,
   createCursors,
@@ -16,8 +17,10 @@ import {
   type Limits,
 } from './core/http/index.ts';
 import type { Log } from './core/log.ts';
+import { createMetrics, type Metrics } from './core/metrics.ts';
 import { createJobQueue, type JobQueue } from './core/queue/index.ts';
 import { createSecrets, type Secrets } from './core/secrets.ts';
+import { createHeartbeat } from './health/index.ts';
 import { createSmtpListener, type SmtpListener, type SmtpOptions } from './mail/index.ts';
 import { createCarrierEvents, createIntake } from './messages/index.ts';
 import { createReceipts } from './receipts/index.ts';
@@ -86,6 +89,28 @@ async function closeHttp(http: FastifyInstance): Promise<void> {
   await http.close().finally(() => clearTimeout(cutOff));
 }
 
+/** The events that say which status a message came into; others are about one that has it already. */
+const statusEvents = new Set<string>([
+  'message.received',
+  'message.recorded',
+  'message.scheduled',
+  'message.queued',
+  'message.suppressed',
+  'message.sent',
+  'message.delivered',
+  'message.read',
+  'message.undelivered',
+  'message.failed',
+  'message.canceled',
+] satisfies EventType[]);
+
+function countMessages(metrics: Metrics) {
+  return (events: readonly NewEvent[]) => {
+    for (const { type, data } of events)
+      if (statusEvents.has(type)) metrics.messageBecame(String(data.channel), type.slice('message.'.length));
+  };
+}
+
 /** Builds Omega in order, each part from those before it. Does not listen. */
 export async function createOmega(options: OmegaOptions): Promise<Omega> {
   const { log, clock = systemClock } = options;
@@ -105,6 +130,8 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
     closers.push(() => database.close());
     const { db } = database;
     const migrated = await migrate(db);
+    const metrics = createMetrics(database.pools);
+    countEvents(db, countMessages(metrics));
     const secrets = createSecrets(options.secret);
     // Before any job runs: a worker that cannot open a carrier's credentials would fail every message.
     if (!(await secretFits(db, secrets))) throw new WrongSecret();
@@ -136,6 +163,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
       clock,
       log,
       secrets,
+      received: metrics.webhookReceived,
       sources: allWebhookSources({
         db,
         queue,
@@ -155,6 +183,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
           log,
           carriers,
           carrierEvents,
+          metrics,
           apiUrl,
           carrierDeadlineMs: options.carrierDeadlineMs,
           leaseS: options.leaseS,
@@ -163,6 +192,11 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
     await queue.start(jobs);
 
     if (options.worker) {
+      const snapshot = options.server ? null : metrics.snapshot;
+      const heartbeat = createHeartbeat({ db, log, version, snapshot });
+      closers.push(heartbeat.stop);
+      await heartbeat.start();
+
       const tidy = async () => {
         const steps = [
           carrierEvents.resume,
@@ -190,7 +224,10 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
         bindings: allRoutes({
           database,
           queue,
+          queues: allQueues.map(({ name }) => name),
           clock,
+          log,
+          metrics,
           secrets,
           cursors: createCursors(secrets),
           intake,
@@ -212,6 +249,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
         publicUrl: options.publicUrl,
         version,
         checkAnswers: options.checkAnswers ?? false,
+        answered: metrics.requestAnswered,
       });
       const server = http;
       closers.push(() => closeHttp(server));

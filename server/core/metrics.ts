@@ -1,13 +1,4 @@
-import {
-  AggregatorRegistry,
-  Counter,
-  collectDefaultMetrics,
-  Gauge,
-  Histogram,
-  type MetricObjectWithValues,
-  type MetricValue,
-  Registry,
-} from 'prom-client';
+import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { PoolUse } from './db/index.ts';
 
 /**
@@ -35,7 +26,13 @@ export interface CarrierCall {
 }
 
 /** One metric with its values, as prom-client writes it into JSON. */
-export type MetricFamily = MetricObjectWithValues<MetricValue<string>> & { aggregator?: string };
+export interface MetricFamily {
+  name: string;
+  help: string;
+  /** `counter`, `gauge` or `histogram`: prom-client's types say it is a number, and its JSON has it as a word. */
+  type: unknown;
+  values: { labels: Record<string, string | number>; value: number; metricName?: string }[];
+}
 
 /** What a text of metrics is for Prometheus. */
 export const metricsType = Registry.PROMETHEUS_CONTENT_TYPE;
@@ -93,10 +90,7 @@ export function createMetrics(pools: () => PoolUse[]): Metrics {
   });
   return {
     requestAnswered: (operation, status, seconds) =>
-      requests.observe(
-        { operation: operation ?? 'none', status: `${Math.floor(status / 100)}xx` },
-        seconds,
-      ),
+      requests.observe({ operation: operation ?? 'none', status: `${Math.floor(status / 100)}xx` }, seconds),
     carrierCalled: ({ seconds, ...labels }) => calls.observe(labels, seconds),
     messageBecame: (channel, status) =>
       messages.inc({ channel: channels.has(channel) ? channel : 'other', status }),
@@ -106,7 +100,7 @@ export function createMetrics(pools: () => PoolUse[]): Metrics {
         ...(await registry.getMetricsAsJSON()),
         ...(await ofThisProcess().getMetricsAsJSON()),
       ];
-      return families as MetricFamily[];
+      return families as unknown as MetricFamily[];
     },
   };
 }
@@ -131,8 +125,7 @@ export function gaugeOf(
   return {
     name,
     help,
-    type: 'gauge' as never,
-    aggregator: 'sum',
+    type: 'gauge',
     values: values.map(({ labels = {}, value }) => ({ labels, value })),
   };
 }

@@ -5,6 +5,7 @@ import { systemClock } from '../../server/core/clock.ts';
 import { type Database, openDatabase } from '../../server/core/db/index.ts';
 import { type Binding, buildHttp, createCursors, defaultLimits } from '../../server/core/http/index.ts';
 import { createLog } from '../../server/core/log.ts';
+import { createMetrics } from '../../server/core/metrics.ts';
 import { createJobQueue } from '../../server/core/queue/index.ts';
 import { createSecrets } from '../../server/core/secrets.ts';
 import { createIntake } from '../../server/messages/index.ts';
@@ -22,7 +23,10 @@ beforeAll(async () => {
   bindings = allRoutes({
     database,
     queue,
+    queues: [],
     clock: systemClock,
+    log,
+    metrics: createMetrics(database.pools),
     secrets,
     cursors: createCursors(secrets),
     intake: createIntake({ db, queue, clock: systemClock, secrets, lanes: 1 }),

@@ -43,6 +43,8 @@ export interface HttpOptions {
   trustProxy?: number | string[];
   /** Refuses to send an answer that its schema does not allow. For tests: it costs a second walk. */
   checkAnswers: boolean;
+  /** Told of every answer; `operation` is null for what is none of the contract's. */
+  answered?: (operation: string | null, status: number, seconds: number) => void;
 }
 
 declare module 'fastify' {
@@ -125,14 +127,16 @@ export async function buildHttp(options: HttpOptions): Promise<FastifyInstance> 
   });
 
   http.addHook('onResponse', async (request, reply) => {
+    const { url, config } = request.routeOptions;
+    options.answered?.(config?.operation?.id ?? null, reply.statusCode, reply.elapsedTime / 1000);
     const line = {
       request_id: request.requestId,
       status: reply.statusCode,
       ms: Math.round(reply.elapsedTime * 10) / 10,
       ...(request.caller?.keyId && { key_id: request.caller.keyId }),
     };
-    const level =
-      reply.statusCode >= 500 ? 'warn' : request.routeOptions.url?.includes('/health') ? 'debug' : 'info';
+    const isProbe = url?.includes('/health') || config?.operation?.id === 'getMetrics';
+    const level = reply.statusCode >= 500 ? 'warn' : isProbe ? 'debug' : 'info';
     // The path without its query: filters can hold a client's name or number.
     log[level](line, `${request.method} ${request.url.split('?')[0]}`);
   });
