@@ -47,11 +47,12 @@ test('health is asked by monitors: no limit is drawn from, and a query that bust
 describe('getReadiness: GET /health/ready', () => {
   const stateOf = (body: Answer['body'], name: string) =>
     body.checks.find((check: { name: string }) => check.name === name);
-  const beat = (ageS: number, processId = crypto.randomUUID()) => sql`
+  const beat = (ageS: number, processId = crypto.randomUUID()) =>
+    sql`
     insert into worker_heartbeats (process_id, name, version, started_at, beat_at)
     values (${processId}, 'elsewhere:1', ${version}, now() - interval '1 day', now() - make_interval(secs => ${ageS}))`.execute(
-    omega.omega.database.db,
-  );
+      omega.omega.database.db,
+    );
 
   test('is 503 where no worker lives, says so of that alone, and what to do', async () => {
     await beat(31);
@@ -61,7 +62,12 @@ describe('getReadiness: GET /health/ready', () => {
     expect(answer.body.checks).toEqual([
       { name: 'database', state: 'ok', detail: expect.any(String), remedy: null },
       { name: 'migrations', state: 'ok', detail: expect.any(String), remedy: null },
-      { name: 'worker', state: 'failed', detail: expect.any(String), remedy: expect.stringContaining('omega worker') },
+      {
+        name: 'worker',
+        state: 'failed',
+        detail: expect.any(String),
+        remedy: expect.stringContaining('omega worker'),
+      },
       { name: 'queue', state: 'ok', detail: expect.any(String), remedy: null },
     ]);
     expect(answer.body.detail).toContain('omega worker');
@@ -108,20 +114,26 @@ describe('getReadiness: GET /health/ready', () => {
   });
 });
 
-test('a worker shows that it lives by one row, and takes it away when it stops', async () => {
-  const worker = await startOmega();
-  const { db } = worker.omega.database;
-  const rows = await db.selectFrom('worker_heartbeats').selectAll().execute();
-  expect(rows).toMatchObject([{ name: expect.stringMatching(/:\d+$/), version, metrics: null }]);
-  expect((await worker.as(null).get('/health/ready')).status).toBe(200);
-  const close = worker.omega.database.close;
-  let left: unknown[] | undefined;
-  worker.omega.database.close = async () => {
-    left = await db.selectFrom('worker_heartbeats').selectAll().execute();
-    await close();
-  };
-  await worker.close();
-  expect(left).toEqual([]);
+describe('a worker', () => {
+  let worker: RunningOmega;
+  beforeAll(async () => {
+    worker = await startOmega();
+  });
+
+  test('shows that it lives by one row, and takes it away when it stops', async () => {
+    const { database } = worker.omega;
+    const beats = () => database.db.selectFrom('worker_heartbeats').selectAll().execute();
+    expect(await beats()).toMatchObject([{ name: expect.stringMatching(/:\d+$/), version, metrics: null }]);
+    expect((await worker.as(null).get('/health/ready')).status).toBe(200);
+    const close = database.close;
+    let left: unknown[] | undefined;
+    database.close = async () => {
+      left = await beats();
+      await close();
+    };
+    await worker.close();
+    expect(left).toEqual([]);
+  });
 });
 
 test('a schema that is not of this version is 503 at /health/db', async () => {

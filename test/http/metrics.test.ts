@@ -28,7 +28,7 @@ describe('getMetrics: GET /metrics', () => {
     const answer = await omega.platform.get('/metrics');
     expect(answer.status).toBe(200);
     expect(answer.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
-    const { families, valueOf } = readMetrics(answer);
+    const { families, sumOf } = readMetrics(answer);
     for (const [name, type] of [
       ['omega_http_request_duration_seconds', 'histogram'],
       ['omega_carrier_call_duration_seconds', 'histogram'],
@@ -45,9 +45,9 @@ describe('getMetrics: GET /metrics', () => {
       ['process_cpu_seconds_total', 'counter'],
     ])
       expect(families.get(name!), name).toBe(type);
-    expect(valueOf('omega_info', { version })).toBe(1);
-    expect(valueOf('process_resident_memory_bytes')).toBeGreaterThan(1e6);
-    expect(valueOf('omega_workers')).toBe(1);
+    expect(sumOf('omega_info', { version })).toBe(1);
+    expect(sumOf('process_resident_memory_bytes')).toBeGreaterThan(1e6);
+    expect(sumOf('omega_workers')).toBe(1);
   });
 
   test('takes a platform key in either header, and nothing less', async () => {
@@ -71,7 +71,7 @@ describe('getMetrics: GET /metrics', () => {
 
   test('counts requests by operation and class of status, whatever the URL and the tenant', async () => {
     const count = (text: Awaited<ReturnType<typeof scrape>>, operation: string, status: string) =>
-      text.valueOf('omega_http_request_duration_seconds_count', { operation, status });
+      text.sumOf('omega_http_request_duration_seconds_count', { operation, status });
     const before = await scrape();
     await api.get('/businesses/1001/conversations');
     await api.get('/businesses/1001/conversations?limit=1');
@@ -85,7 +85,7 @@ describe('getMetrics: GET /metrics', () => {
     expect(more('listConversations', '4xx')).toBe(2);
     expect(more('none', '4xx')).toBe(1);
     expect(
-      after.valueOf('omega_http_request_duration_seconds_sum', {
+      after.sumOf('omega_http_request_duration_seconds_sum', {
         operation: 'listConversations',
         status: '2xx',
       }),
@@ -101,11 +101,16 @@ describe('getMetrics: GET /metrics', () => {
       ).toBe(202);
     // The same request again is no message more.
     await api.post('/sms/queue', { to: to[0], content: 'Hello', request_id: 'metrics-0' });
-    await api.post('/messages', { channel: 'carrier-pigeon', direction: 'inbound', from: 'p1', content: 'Coo' });
+    await api.post('/messages', {
+      channel: 'carrier-pigeon',
+      direction: 'inbound',
+      from: 'p1',
+      content: 'Coo',
+    });
     await omega.settled();
     const after = await scrape();
     const more = (name: string, labels: Record<string, string>) =>
-      (after.valueOf(name, labels) ?? 0) - (before.valueOf(name, labels) ?? 0);
+      (after.sumOf(name, labels) ?? 0) - (before.sumOf(name, labels) ?? 0);
     const messages = (channel: string, status: string) => more('omega_messages_total', { channel, status });
     expect(messages('sms', 'queued')).toBe(2);
     expect(messages('sms', 'delivered')).toBe(1);
@@ -155,16 +160,16 @@ describe('getMetrics: GET /metrics', () => {
     await sql`insert into dead_letters (dead_letter_id, queue, job, created_at)
       select gen_random_uuid(), 'fetch-media', '{}', now() from generate_series(1, 3)`.execute(db);
     await postAsTwilio(omega, '/twilio/sms/incoming', { MessageSid: 'SM1' }, { signature: 'wrong' });
-    const { valueOf } = await scrape();
-    expect(valueOf('omega_queue_jobs', { queue: 'send-message', state: 'later' })).toBe(1);
-    expect(valueOf('omega_queue_jobs', { queue: 'send-message', state: 'due' })).toBe(0);
-    expect(valueOf('omega_queue_oldest_due_seconds', { queue: 'send-message' })).toBe(0);
-    expect(valueOf('omega_queue_jobs', { queue: 'wake-conversation', state: 'due' })).toBe(0);
-    expect(valueOf('omega_dead_letters', { queue: 'fetch-media' })).toBe(3);
-    expect(valueOf('omega_dead_letters', { queue: 'send-message' })).toBe(0);
-    expect(valueOf('omega_webhook_receipts', { state: 'quarantined' })).toBe(1);
+    const { sumOf } = await scrape();
+    expect(sumOf('omega_queue_jobs', { queue: 'send-message', state: 'later' })).toBe(1);
+    expect(sumOf('omega_queue_jobs', { queue: 'send-message', state: 'due' })).toBe(0);
+    expect(sumOf('omega_queue_oldest_due_seconds', { queue: 'send-message' })).toBe(0);
+    expect(sumOf('omega_queue_jobs', { queue: 'wake-conversation', state: 'due' })).toBe(0);
+    expect(sumOf('omega_dead_letters', { queue: 'fetch-media' })).toBe(3);
+    expect(sumOf('omega_dead_letters', { queue: 'send-message' })).toBe(0);
+    expect(sumOf('omega_webhook_receipts', { state: 'quarantined' })).toBe(1);
     expect(
-      valueOf('omega_webhooks_received_total', { source: 'twilio.sms.incoming', state: 'quarantined' }),
+      sumOf('omega_webhooks_received_total', { source: 'twilio.sms.incoming', state: 'quarantined' }),
     ).toBe(1);
   });
 
@@ -182,28 +187,33 @@ describe('getMetrics: GET /metrics', () => {
         },
       ],
     };
-    const insert = (name: string, age: string) => sql`
+    const insert = (name: string, age: string) =>
+      sql`
       insert into worker_heartbeats (process_id, name, version, started_at, beat_at, metrics)
       values (gen_random_uuid(), ${name}, ${version}, now(), now() - ${age}::interval, ${JSON.stringify([family])}::jsonb)`.execute(
-      db,
-    );
+        db,
+      );
     await insert('messages-2:7', '2 seconds');
     await insert('messages-3:8', '2 minutes');
-    const { valueOf, text, families } = await scrape();
+    const { sumOf, text, families } = await scrape();
     const calls = 'omega_carrier_call_duration_seconds_count';
-    expect(valueOf(calls, { provider: 'twilio', process: 'messages-2:7' })).toBe(41);
+    expect(sumOf(calls, { provider: 'twilio', process: 'messages-2:7' })).toBe(41);
     expect(text).not.toContain('messages-3:8');
-    expect(valueOf('omega_workers')).toBe(2);
-    expect(valueOf('omega_worker_heartbeat_age_seconds', { process: 'messages-2:7' })).toBeGreaterThanOrEqual(2);
+    expect(sumOf('omega_workers')).toBe(2);
+    expect(sumOf('omega_worker_heartbeat_age_seconds', { process: 'messages-2:7' })).toBeGreaterThanOrEqual(
+      2,
+    );
     // One family, however many processes it is of.
     expect(families.get('omega_carrier_call_duration_seconds')).toBe('histogram');
-    expect(valueOf(calls, { provider: 'simulator', outcome: 'accepted' })).toBeGreaterThan(0);
+    expect(sumOf(calls, { provider: 'simulator', outcome: 'accepted' })).toBeGreaterThan(0);
   });
 
   test('asks the database once in five seconds, however often it is scraped', async () => {
     const { db } = omega.omega.database;
     const quarantined = async () =>
-      readMetrics(await omega.platform.get('/metrics')).valueOf('omega_dead_letters', { queue: 'fetch-media' });
+      readMetrics(await omega.platform.get('/metrics')).sumOf('omega_dead_letters', {
+        queue: 'fetch-media',
+      });
     await scrape();
     await sql`delete from dead_letters`.execute(db);
     expect(await quarantined()).toBe(3);
@@ -215,13 +225,13 @@ describe('getMetrics: GET /metrics', () => {
     const { db } = omega.omega.database;
     await sql`insert into dead_letters (dead_letter_id, queue, job, created_at)
       select gen_random_uuid(), 'fetch-media', '{}', now() from generate_series(1, 10500)`.execute(db);
-    expect((await scrape()).valueOf('omega_dead_letters', { queue: 'fetch-media' })).toBe(10_000);
+    expect((await scrape()).sumOf('omega_dead_letters', { queue: 'fetch-media' })).toBe(10_000);
     await sql`alter table dead_letters rename to dead_letters_elsewhere`.execute(db);
-    const { valueOf } = await scrape();
-    expect(valueOf('omega_database_up')).toBe(0);
-    expect(valueOf('omega_dead_letters', { queue: 'fetch-media' })).toBeUndefined();
-    expect(valueOf('process_resident_memory_bytes')).toBeGreaterThan(1e6);
+    const { sumOf } = await scrape();
+    expect(sumOf('omega_database_up')).toBe(0);
+    expect(sumOf('omega_dead_letters', { queue: 'fetch-media' })).toBeUndefined();
+    expect(sumOf('process_resident_memory_bytes')).toBeGreaterThan(1e6);
     await sql`alter table dead_letters_elsewhere rename to dead_letters`.execute(db);
-    expect((await scrape()).valueOf('omega_database_up')).toBe(1);
+    expect((await scrape()).sumOf('omega_database_up')).toBe(1);
   });
 });

@@ -9,7 +9,7 @@ export interface ReadMetrics {
   /** The names of all labels. */
   labels: Set<string>;
   /** The sum of all values of a name that have these labels; undefined where none has. */
-  valueOf(name: string, labels?: Record<string, string>): number | undefined;
+  sumOf(name: string, labels?: Record<string, string>): number | undefined;
 }
 
 /** Reads Prometheus' text format (0.0.4); fails the test where the text is none. */
@@ -44,10 +44,11 @@ export function readMetrics(answer: Answer<string>): ReadMetrics {
     text: answer.body,
     families,
     labels: names,
-    valueOf(name, labels = {}) {
+    sumOf(name, labels = {}) {
       const found = samples.filter(
         (sample) =>
-          sample.name === name && Object.entries(labels).every(([label, text]) => sample.labels[label] === text),
+          sample.name === name &&
+          Object.entries(labels).every(([label, text]) => sample.labels[label] === text),
       );
       return found.length === 0 ? undefined : found.reduce((sum, { value }) => sum + value, 0);
     },
