@@ -47,6 +47,8 @@ export interface OmegaOptions {
   /** The number of proxies in front, or their addresses (a CIDR list), whose `X-Forwarded-For` is believed. */
   trustProxy?: number | string[];
   checkAnswers?: boolean;
+  /** Bytes of large webhooks that are held at once; 100 MiB unless told. */
+  webhookBytes?: number;
   carrierDeadlineMs?: number;
   /** For requests to Amazon, whose certificates sign what SES tells; Node's own when left out. */
   amazonAgent?: Agent;
@@ -249,6 +251,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
         publicUrl: options.publicUrl,
         version,
         checkAnswers: options.checkAnswers ?? false,
+        webhookBytes: options.webhookBytes,
         answered: metrics.requestAnswered,
       });
       const server = http;

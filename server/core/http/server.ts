@@ -19,7 +19,7 @@ import { businessOf, type Caller, originOf } from './caller.ts';
 import { createRateLimits, type Limits } from './limits.ts';
 import { registerDocs } from './openapi.ts';
 import { faultOf, problemOf } from './problem.ts';
-import { takeRawBytes } from './raw-webhook.ts';
+import { createByteBudget, takeRawBytes, usualWebhookBytes } from './raw-webhook.ts';
 import { answerAgain, claimRequests, fingerprintOf, keepAnswers, keyText } from './requests.ts';
 import { compileAnswer, compileInput, refuseUnstorable } from './validation.ts';
 
@@ -43,6 +43,8 @@ export interface HttpOptions {
   trustProxy?: number | string[];
   /** Refuses to send an answer that its schema does not allow. For tests: it costs a second walk. */
   checkAnswers: boolean;
+  /** Bytes of large webhooks that are held at once; 100 MiB unless told. */
+  webhookBytes?: number;
   /** Told of every answer; `operation` is null for what is none of the contract's. */
   answered?: (operation: string | null, status: number, seconds: number) => void;
 }
@@ -65,6 +67,7 @@ export async function buildHttp(options: HttpOptions): Promise<FastifyInstance> 
   const { log, basePath } = options;
   const bound = bindAll(options.bindings);
   const limits = createRateLimits(options.limits);
+  const webhookBytes = createByteBudget(options.webhookBytes ?? usualWebhookBytes);
 
   const http = Fastify({
     loggerInstance: log as FastifyBaseLogger,
@@ -167,7 +170,7 @@ export async function buildHttp(options: HttpOptions): Promise<FastifyInstance> 
           continue;
         }
         await scope.register(async (own) => {
-          if (row.webhook) takeRawBytes(own);
+          if (row.webhook) takeRawBytes(own, webhookBytes);
           else takeStreams(own, row);
           addRoute(own, row, bound.get(id)!, options, limits);
         });
