@@ -54,6 +54,8 @@ export interface OmegaOptions {
   amazonAgent?: Agent;
   /** Takes mail in by SMTP; nothing listens when left out. */
   smtp?: SmtpOptions;
+  /** How often a worker shows that it lives, in milliseconds; 10 s unless told. */
+  beatEveryMs?: number;
   /** Seconds of every job's lease; each queue's own when left out. Longer than the carrier's deadline. */
   leaseS?: number;
 }
@@ -195,7 +197,13 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
 
     if (options.worker) {
       const snapshot = options.server ? null : metrics.snapshot;
-      const heartbeat = createHeartbeat({ db, log, version, snapshot });
+      const heartbeat = createHeartbeat({
+        db,
+        log,
+        version,
+        snapshot,
+        beatEveryMs: options.beatEveryMs,
+      });
       closers.push(heartbeat.stop);
       await heartbeat.start();
 

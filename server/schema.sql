@@ -629,7 +629,7 @@ CREATE INDEX conversations_unread ON public.conversations USING btree (business_
 
 CREATE INDEX conversations_waiting ON public.conversations USING btree (business_id, waiting_since, conversation_id) WHERE (waiting_since IS NOT NULL);
 
-CREATE INDEX dead_letters_of_queue ON public.dead_letters USING btree (queue);
+CREATE INDEX dead_letters_of_queue ON public.dead_letters USING btree (queue, dead_letter_id);
 
 CREATE INDEX events_about_client ON public.events USING btree (business_id, ((data ->> 'client_id'::text))) WHERE (type = ANY (ARRAY['client.created'::text, 'client.updated'::text, 'client.merged'::text, 'consent.granted'::text, 'consent.revoked'::text, 'message.failed'::text, 'message.undelivered'::text, 'appointment.possible_cancellation'::text]));
 

@@ -51,12 +51,12 @@ async function look({ db, queue, queues }: Parameters<typeof createGauges>[0]): 
   const letters = await counts(
     db,
     names,
-    (name) => sql`select 1 from dead_letters where dead_letters.queue = ${name}`,
+    (name) => sql`select 1 from dead_letters d where d.queue = ${name} order by d.dead_letter_id`,
   );
   const receipts = await counts(
     db,
     unsettled,
-    (name) => sql`select 1 from webhook_receipts where webhook_receipts.state = ${name}`,
+    (name) => sql`select 1 from webhook_receipts r where r.state = ${name} order by r.receipt_id desc`,
   );
   const workers = await livingWorkers(db);
   return [
@@ -114,7 +114,12 @@ function ofWorkers(workers: readonly LivingWorker[]): MetricFamily[] {
   ];
 }
 
-/** How many rows there are of each name, up to the bound. */
+/**
+ * How many rows there are of each name, up to the bound.
+ *
+ * @param rowsOf in the order of an index: without it the planner, which cannot know of which name there are how many,
+ * would read 300,000 receipts for the 10,000 that it counts (0.8 s)
+ */
 async function counts(
   db: Db,
   names: readonly string[],

@@ -6,7 +6,7 @@ import type { Log } from '../core/log.ts';
 import type { MetricFamily } from '../core/metrics.ts';
 
 /** How often a worker shows that it lives, and how long one is believed to: it may miss two. */
-const beatEveryMs = 10_000;
+const usualBeatMs = 10_000;
 export const aliveForS = 30;
 /** Rows of workers that were killed: nobody looks for them any more. */
 const forgottenAfter = sql`interval '1 hour'`;
@@ -28,8 +28,9 @@ export function createHeartbeat(options: {
   version: string;
   /** What to write beside it for the servers to tell; null where this process answers HTTP itself. */
   snapshot: (() => Promise<MetricFamily[]>) | null;
+  beatEveryMs?: number;
 }): Heartbeat {
-  const { db, log, version, snapshot } = options;
+  const { db, log, version, snapshot, beatEveryMs = usualBeatMs } = options;
   const processId = newId();
   let timer: NodeJS.Timeout | undefined;
   let beating: Promise<void> = Promise.resolve();

@@ -12,4 +12,4 @@ create table worker_heartbeats (
 );
 
 -- How many of a queue there are, up to a bound, without reading the others.
-create index dead_letters_of_queue on dead_letters (queue);
+create index dead_letters_of_queue on dead_letters (queue, dead_letter_id);
