@@ -190,7 +190,7 @@ export const listClients = operation({
     }),
   },
   output: { 200: Page(ClientRow) },
-  errors: ['not_found'],
+  errors: ['not_found', 'search_too_slow'],
   example: {
     params: { business_id: 1001 },
     query: { q: 'ana li' },

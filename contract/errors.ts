@@ -28,6 +28,8 @@ export const errorCodes = {
   headers_too_large: { status: 431, title: 'The headers are too large' },
   internal: { status: 500, title: 'A fault of ours' },
   unavailable: { status: 503, title: 'Not available just now' },
+  search_too_slow: { status: 503, title: 'The search took too long' },
+  not_ready: { status: 503, title: 'Messages may not get out' },
 } as const satisfies Record<string, { status: number; title: string }>;
 
 export type ErrorCode = keyof typeof errorCodes;

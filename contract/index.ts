@@ -27,6 +27,8 @@ import * as voiceCalls from './voice-calls.ts';
 export const contract = {
   getHealth: health.getHealth,
   checkDbConnection: health.checkDbConnection,
+  getReadiness: health.getReadiness,
+  getMetrics: health.getMetrics,
   onboardBusiness: business.onboardBusiness,
   getOnboarding: business.getOnboarding,
   generateAuthToken: authentication.generateAuthToken,

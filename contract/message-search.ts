@@ -87,7 +87,7 @@ export const searchMessages = operation({
   summary: 'Search messages within a specific conversation',
   description: "Among the conversation's newest 20,000 messages, notes included.",
   input: { query: Exactly({ ...business, conversation_id: ConversationId, ...searchQuery }) },
-  errors: ['not_found'],
+  errors: ['not_found', 'search_too_slow'],
   example: { query: { conversation_id, q: 'tomorr' }, status: 200, answer: exampleHits },
 });
 
@@ -105,7 +105,7 @@ export const searchConversationMessages = operation({
     }),
     query: Exactly(searchQuery),
   },
-  errors: ['not_found'],
+  errors: ['not_found', 'search_too_slow'],
   example: {
     params: { business_id: 1001, client_id: 501, conversation_id },
     query: { q: 'tomorr' },
@@ -121,6 +121,6 @@ export const searchBusiness = operation({
   summary: 'Search all messages of a business',
   description: 'Over every conversation and channel, notes included.',
   input: { params: Type.Object({ business_id: BusinessId }), query: Exactly(searchQuery) },
-  errors: ['not_found'],
+  errors: ['not_found', 'search_too_slow'],
   example: { params: { business_id: 1001 }, query: { q: 'tomorr' }, status: 200, answer: exampleHits },
 });

@@ -119,6 +119,16 @@ export const Page = <const S extends TSchema>(row: S) =>
   Type.Object({ data: Type.Array(row), next_cursor: Nullable(Type.String()), has_more: Type.Boolean() });
 
 /** RFC 9457 problem details, with our `code`, the request's id, and for a 422 every fault at once. */
+/** One thing that readiness looks at. */
+export const ReadinessCheck = Type.Object({
+  name: OneOf(['database', 'migrations', 'worker', 'queue']),
+  state: OneOf(['ok', 'failed', 'unknown'], {
+    description: 'unknown: it could not be looked at, because of a check before it.',
+  }),
+  detail: Type.String({ description: 'What was found.' }),
+  remedy: Nullable(Type.String({ description: 'What to do where it failed.' })),
+});
+
 export const Problem = Type.Object(
   {
     type: Type.String({ description: 'A URI that names the kind of problem.' }),
@@ -140,6 +150,11 @@ export const Problem = Type.Object(
       Type.Array(Type.Record(Type.String(), Type.Unknown()), {
         description:
           'With `conversation_changed`: the messages since the expected one, each as a Message, the newest 20 in their order.',
+      }),
+    ),
+    checks: Type.Optional(
+      Type.Array(ReadinessCheck, {
+        description: 'With `not_ready`: every check, the failed ones among them.',
       }),
     ),
   },

@@ -9,6 +9,8 @@ import type { OperationId, StreamId } from './operations.ts';
 export const routes: { readonly [Id in OperationId]: `${Contract[Id]['method']} ${Contract[Id]['path']}` } = {
   getHealth: 'GET /health',
   checkDbConnection: 'GET /health/db',
+  getReadiness: 'GET /health/ready',
+  getMetrics: 'GET /metrics',
   onboardBusiness: 'POST /business/onboard',
   getOnboarding: 'GET /business/{business_id}/onboarding',
   generateAuthToken: 'POST /authentication/token',

@@ -8,6 +8,8 @@ import type { Clock } from './core/clock.ts';
 import type { Database, Db } from './core/db/index.ts';
 import type { EventSignal } from './core/events/index.ts';
 import type { Binding, Cursors } from './core/http/index.ts';
+import type { Log } from './core/log.ts';
+import type { Metrics } from './core/metrics.ts';
 import type { JobQueue } from './core/queue/index.ts';
 import type { Secrets } from './core/secrets.ts';
 import { healthRoutes } from './health/index.ts';
@@ -31,7 +33,11 @@ export interface AppParts {
   queue: JobQueue;
   /** Tells of new events. */
   events: EventSignal;
+  /** The names of all queues. */
+  queues: readonly string[];
   clock: Clock;
+  log: Log;
+  metrics: Metrics;
   secrets: Secrets;
   cursors: Cursors;
   intake: Intake;
@@ -50,7 +56,7 @@ export function allRoutes(parts: AppParts): Binding[] {
     ...healthRoutes(parts),
     ...accessRoutes(parts),
     ...businessRoutes(parts),
-    ...clientRoutes({ ...parts, db: parts.database.db }),
+    ...clientRoutes({ ...parts, db: parts.database.db, searchDb: parts.database.searchDb }),
     ...consentRoutes(parts),
     ...conversationRoutes(parts),
     ...messageRoutes(parts),
@@ -58,7 +64,7 @@ export function allRoutes(parts: AppParts): Binding[] {
     ...attachmentRoutes({ ...parts, db: parts.database.db, apiUrl: parts.publicUrl + parts.basePath }),
     ...unsubscribeRoutes({ db: parts.database.db, secrets: parts.secrets }),
     ...messageActRoutes({ ...parts, db: parts.database.db }),
-    ...searchRoutes(parts.cursors),
+    ...searchRoutes({ cursors: parts.cursors, searchDb: parts.database.searchDb }),
     ...identityRoutes(parts),
     ...simulatorRoutes({ intake: parts.intake, enabled: parts.simulator }),
     ...callRoutes(parts),

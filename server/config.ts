@@ -56,6 +56,8 @@ const ownNames = [
   'OMEGA_DATA_DIR',
   'OMEGA_PLATFORM_KEY',
   'OMEGA_PUBLIC_URL',
+  'OMEGA_SEARCH_CONNECTIONS',
+  'OMEGA_SEARCH_TIMEOUT_MS',
   'OMEGA_SECRET',
   'OMEGA_SIMULATOR',
   'OMEGA_SMTP_CERT',
@@ -69,7 +71,8 @@ export const shortestSecret = 32;
 const shortestKey = 24;
 /** Longer credentials are refused unread (server/access). */
 const longestKey = 256;
-/** Connections of one process to Postgres, beside the queue's own. */
+const ports: [number, number] = [1, 65_535];
+/** Connections of one process to Postgres, beside the queue's own and those for searches. */
 const poolSize = 10;
 
 /** An environment as `process.env` is one. A variable that is set to nothing counts as not set. */
@@ -84,11 +87,31 @@ export function readConfig(env: Environment = process.env, isTerminal = process.
   const problems: string[] = [];
   const text = (name: string) => env[name]?.trim() || undefined;
 
-  const port = readPort('PORT', text('PORT'), 8080, problems);
+  const port = readWhole('PORT', text('PORT'), ports, 8080, problems);
   const host = text('HOST') ?? '127.0.0.1';
   if (/[\s/]/.test(host)) problems.push('HOST must be an address or a name of this machine, like 127.0.0.1.');
   const localUrl = `http://${inUrl(host)}:${port}`;
-  const database = readDatabase(text('DATABASE_URL'), text('OMEGA_DATA_DIR'), problems);
+  const database = readDatabase(
+    text('DATABASE_URL'),
+    text('OMEGA_DATA_DIR'),
+    {
+      searchPoolSize: readWhole(
+        'OMEGA_SEARCH_CONNECTIONS',
+        text('OMEGA_SEARCH_CONNECTIONS'),
+        [1, 50],
+        3,
+        problems,
+      ),
+      searchTimeoutMs: readWhole(
+        'OMEGA_SEARCH_TIMEOUT_MS',
+        text('OMEGA_SEARCH_TIMEOUT_MS'),
+        [100, 10_000],
+        3_000,
+        problems,
+      ),
+    },
+    problems,
+  );
   const prettyLog = isTerminal === true && env.NODE_ENV !== 'production';
   const config: Config = {
     port,
@@ -123,7 +146,7 @@ function readSmtp(text: (name: string) => string | undefined, problems: string[]
   if (host !== undefined && /[\s/]/.test(host))
     problems.push('OMEGA_SMTP_HOST must be an address or a name of this machine, like 0.0.0.0.');
   return {
-    port: readPort('OMEGA_SMTP_PORT', port, 25, problems),
+    port: readWhole('OMEGA_SMTP_PORT', port, ports, 25, problems),
     host: host ?? '127.0.0.1',
     certFile: cert ?? null,
     keyFile: key ?? null,
@@ -146,11 +169,17 @@ function readTrustProxy(text: string | undefined, problems: string[]): number | 
   return undefined;
 }
 
-function readPort(name: string, text: string | undefined, usual: number, problems: string[]): number {
+function readWhole(
+  name: string,
+  text: string | undefined,
+  [least, most]: [number, number],
+  usual: number,
+  problems: string[],
+): number {
   if (text === undefined) return usual;
-  const port = Number(text);
-  if (/^\d+$/.test(text) && port >= 1 && port <= 65_535) return port;
-  problems.push(`${name} must be a whole number from 1 to 65535; it is ${shown(text)}.`);
+  const number = Number(text);
+  if (/^\d+$/.test(text) && number >= least && number <= most) return number;
+  problems.push(`${name} must be a whole number from ${least} to ${most}; it is ${shown(text)}.`);
   return usual;
 }
 
@@ -164,6 +193,7 @@ function inUrl(host: string): string {
 function readDatabase(
   url: string | undefined,
   folder: string | undefined,
+  ofSearches: { searchPoolSize: number; searchTimeoutMs: number },
   problems: string[],
 ): Pick<Config, 'database' | 'databaseName' | 'dataDir'> {
   if (url === 'memory:' || (url === undefined && folder === 'memory:')) {
@@ -177,7 +207,7 @@ function readDatabase(
       );
     }
     const databaseName = parsed ? `${parsed.host || 'localhost'}${parsed.pathname}` : 'unknown';
-    return { database: { kind: 'postgres', url, poolSize }, databaseName, dataDir: null };
+    return { database: { kind: 'postgres', url, poolSize, ...ofSearches }, databaseName, dataDir: null };
   }
   const dataDir = resolve(folder ?? '.omega');
   return { database: { kind: 'pglite', dataDir }, databaseName: dataDir, dataDir };

@@ -8,7 +8,7 @@ import { allRoutes, allWebhookSources } from './app.ts';
 import { allCarriers } from './carriers.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { type Database, type DatabaseTarget, migrate, openDatabase } from './core/db/index.ts';
-import { createEventSignal } from './core/events/index.ts';
+import { createEventSignal, type EventType, type NewEvent, onEvents } from './core/events/index.ts';
 import {
   buildHttp,
   createCursors,
@@ -17,8 +17,10 @@ import {
   type Limits,
 } from './core/http/index.ts';
 import type { Log } from './core/log.ts';
+import { createMetrics, type Metrics } from './core/metrics.ts';
 import { createJobQueue, type JobQueue } from './core/queue/index.ts';
 import { createSecrets, type Secrets } from './core/secrets.ts';
+import { createHeartbeat } from './health/index.ts';
 import { createSmtpListener, type SmtpListener, type SmtpOptions } from './mail/index.ts';
 import { createCarrierEvents, createIntake } from './messages/index.ts';
 import { createReceipts } from './receipts/index.ts';
@@ -45,11 +47,15 @@ export interface OmegaOptions {
   /** The number of proxies in front, or their addresses (a CIDR list), whose `X-Forwarded-For` is believed. */
   trustProxy?: number | string[];
   checkAnswers?: boolean;
+  /** Bytes of large webhooks that are held at once; 100 MiB unless told. */
+  webhookBytes?: number;
   carrierDeadlineMs?: number;
   /** For requests to Amazon, whose certificates sign what SES tells; Node's own when left out. */
   amazonAgent?: Agent;
   /** Takes mail in by SMTP; nothing listens when left out. */
   smtp?: SmtpOptions;
+  /** How often a worker shows that it lives, in milliseconds; 10 s unless told. */
+  beatEveryMs?: number;
   /** Seconds of every job's lease; each queue's own when left out. Longer than the carrier's deadline. */
   leaseS?: number;
 }
@@ -87,6 +93,28 @@ async function closeHttp(http: FastifyInstance): Promise<void> {
   await http.close().finally(() => clearTimeout(cutOff));
 }
 
+/** The events that say which status a message came into; others are about one that has it already. */
+const statusEvents = new Set<string>([
+  'message.received',
+  'message.recorded',
+  'message.scheduled',
+  'message.queued',
+  'message.suppressed',
+  'message.sent',
+  'message.delivered',
+  'message.read',
+  'message.undelivered',
+  'message.failed',
+  'message.canceled',
+] satisfies EventType[]);
+
+function countMessages(metrics: Metrics) {
+  return (events: readonly NewEvent[]) => {
+    for (const { type, data } of events)
+      if (statusEvents.has(type)) metrics.messageBecame(String(data.channel), type.slice('message.'.length));
+  };
+}
+
 /** Builds Omega in order, each part from those before it. Does not listen. */
 export async function createOmega(options: OmegaOptions): Promise<Omega> {
   const { log, clock = systemClock } = options;
@@ -106,6 +134,8 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
     closers.push(() => database.close());
     const { db } = database;
     const migrated = await migrate(db);
+    const metrics = createMetrics(database.pools);
+    onEvents(db, countMessages(metrics));
     const secrets = createSecrets(options.secret);
     // Before any job runs: a worker that cannot open a carrier's credentials would fail every message.
     if (!(await secretFits(db, secrets))) throw new WrongSecret();
@@ -139,6 +169,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
       clock,
       log,
       secrets,
+      received: metrics.webhookReceived,
       sources: allWebhookSources({
         db,
         queue,
@@ -159,6 +190,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
           log,
           carriers,
           carrierEvents,
+          metrics,
           apiUrl,
           carrierDeadlineMs: options.carrierDeadlineMs,
           leaseS: options.leaseS,
@@ -167,6 +199,17 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
     await queue.start(jobs);
 
     if (options.worker) {
+      const snapshot = options.server ? null : metrics.snapshot;
+      const heartbeat = createHeartbeat({
+        db,
+        log,
+        version,
+        snapshot,
+        beatEveryMs: options.beatEveryMs,
+      });
+      closers.push(heartbeat.stop);
+      await heartbeat.start();
+
       const tidy = async () => {
         const steps = [
           carrierEvents.resume,
@@ -195,7 +238,10 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
           database,
           queue,
           events,
+          queues: allQueues.map(({ name }) => name),
           clock,
+          log,
+          metrics,
           secrets,
           cursors: createCursors(secrets),
           intake,
@@ -217,6 +263,8 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
         publicUrl: options.publicUrl,
         version,
         checkAnswers: options.checkAnswers ?? false,
+        webhookBytes: options.webhookBytes,
+        answered: metrics.requestAnswered,
       });
       const server = http;
       closers.push(() => closeHttp(server));

@@ -447,6 +447,15 @@ CREATE TABLE public.webhook_tokens (
     received_at timestamp with time zone NOT NULL
 );
 
+CREATE TABLE public.worker_heartbeats (
+    process_id uuid NOT NULL,
+    name text NOT NULL,
+    version text NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    beat_at timestamp with time zone NOT NULL,
+    metrics jsonb
+);
+
 ALTER TABLE ONLY public.addresses
     ADD CONSTRAINT addresses_pkey PRIMARY KEY (business_id, kind, address);
 
@@ -558,6 +567,9 @@ ALTER TABLE ONLY public.webhook_receipts
 ALTER TABLE ONLY public.webhook_tokens
     ADD CONSTRAINT webhook_tokens_pkey PRIMARY KEY (provider, token_hash);
 
+ALTER TABLE ONLY public.worker_heartbeats
+    ADD CONSTRAINT worker_heartbeats_pkey PRIMARY KEY (process_id);
+
 CREATE INDEX api_keys_of_business ON public.api_keys USING btree (business_id);
 
 CREATE INDEX attempts_by_provider_id ON public.attempts USING btree (provider, provider_message_id) WHERE (provider_message_id IS NOT NULL);
@@ -617,6 +629,8 @@ CREATE UNIQUE INDEX conversations_one_open ON public.conversations USING btree (
 CREATE INDEX conversations_unread ON public.conversations USING btree (business_id, last_activity_at DESC, conversation_id DESC) WHERE (unread_count > 0);
 
 CREATE INDEX conversations_waiting ON public.conversations USING btree (business_id, waiting_since, conversation_id) WHERE (waiting_since IS NOT NULL);
+
+CREATE INDEX dead_letters_of_queue ON public.dead_letters USING btree (queue, dead_letter_id);
 
 CREATE INDEX events_about_client ON public.events USING btree (business_id, ((data ->> 'client_id'::text))) WHERE (type = ANY (ARRAY['client.created'::text, 'client.updated'::text, 'client.merged'::text, 'consent.granted'::text, 'consent.revoked'::text, 'message.failed'::text, 'message.undelivered'::text, 'appointment.possible_cancellation'::text]));
 

@@ -6,6 +6,7 @@ import type { Clock } from './core/clock.ts';
 import type { Database } from './core/db/index.ts';
 import type { EventSignal } from './core/events/index.ts';
 import type { Log } from './core/log.ts';
+import type { Metrics } from './core/metrics.ts';
 import type { JobHandler, JobQueue, QueueDefinition } from './core/queue/index.ts';
 import type { Secrets } from './core/secrets.ts';
 import {
@@ -42,6 +43,7 @@ export interface WorkerParts {
   log: Log;
   carriers: Carriers;
   carrierEvents: CarrierEvents;
+  metrics: Metrics;
   /** Where carriers reach the API: the public URL with the base path. */
   apiUrl: string;
   carrierDeadlineMs?: number;
@@ -57,6 +59,7 @@ export function allJobs(parts: WorkerParts): JobHandler[] {
       db,
       deadlineMs: parts.carrierDeadlineMs,
       leaseS: parts.leaseS,
+      carrierCalled: parts.metrics.carrierCalled,
       // A slow carrier holds a batch; the others go on.
       concurrency: kind === 'pglite' ? 2 : 4,
     }),

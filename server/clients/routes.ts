@@ -1,4 +1,5 @@
 import { businessFor } from '../businesses/index.ts';
+import { type Database, type Db, inSearch } from '../core/db/index.ts';
 import { recordEvents } from '../core/events/index.ts';
 import { answer, type Binding, pageOf, read, write } from '../core/http/index.ts';
 import { optedOutChannels } from './consent.ts';
@@ -8,8 +9,8 @@ import { type ClientFilters, type ClientListRow, findClients, listClients, place
 import { clientProfile } from './profile.ts';
 import { upsertClients } from './upsert.ts';
 
-export function clientRoutes(parts: ImportParts): Binding[] {
-  const { cursors, secrets } = parts;
+export function clientRoutes(parts: ImportParts & { searchDb: Database['searchDb'] }): Binding[] {
+  const { cursors, secrets, searchDb } = parts;
   return [
     ...importRoutes(parts),
 
@@ -24,9 +25,15 @@ export function clientRoutes(parts: ImportParts): Binding[] {
       };
       const about = ['listClients', businessId, sort, q ?? null, filters];
       const place = cursor === undefined ? null : cursors.decode(about, cursor);
-      if (q !== undefined) filters.found = await findClients(db, businessId, q, business.country);
       const after = place && { at: String(place[0]), clientId: Number(place[1]) };
-      const rows = await listClients(db, businessId, filters, sort, limit, after);
+      const list = (from: Db) => listClients(from, businessId, filters, sort, limit, after);
+      const rows =
+        q === undefined
+          ? await list(db)
+          : await inSearch(searchDb, async (from) => {
+              filters.found = await findClients(from, businessId, q, business.country);
+              return list(from);
+            });
       const page = pageOf(
         rows,
         limit,

@@ -16,7 +16,7 @@ export class Fault extends Error {
   readonly errors: FieldFault[] | undefined;
   readonly retryAfterS: number | undefined;
   /** What the problem tells beside its usual members. */
-  readonly members: Pick<Problem, 'missed'> | undefined;
+  readonly members: Pick<Problem, 'missed' | 'checks'> | undefined;
 
   constructor(
     code: ErrorCode,
@@ -25,7 +25,7 @@ export class Fault extends Error {
       errors?: FieldFault[];
       retryAfterS?: number;
       cause?: unknown;
-      members?: Pick<Problem, 'missed'>;
+      members?: Pick<Problem, 'missed' | 'checks'>;
     } = {},
   ) {
     super(detail, { cause: more.cause });

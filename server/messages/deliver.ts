@@ -5,6 +5,7 @@ import { createBatcher } from '../core/batcher.ts';
 import type { Clock } from '../core/clock.ts';
 import { type Db, faultOfDatabaseError, inTransaction, type Tx } from '../core/db/index.ts';
 import type { Log } from '../core/log.ts';
+import type { CarrierCall } from '../core/metrics.ts';
 import type { Job, JobHandler, JobQueue } from '../core/queue/index.ts';
 import type { Secrets } from '../core/secrets.ts';
 import { claimMessages } from './claim.ts';
@@ -21,6 +22,8 @@ export interface DeliveryOptions {
   secrets: Secrets;
   carriers: Carriers;
   log: Log;
+  /** Told of every call of a carrier. */
+  carrierCalled: (call: CarrierCall) => void;
   /** Milliseconds that a carrier may take in all; tests shorten it. */
   deadlineMs?: number;
   concurrency: number;
@@ -77,8 +80,8 @@ export function deliveryJobs(options: DeliveryOptions): JobHandler<never>[] {
       return { kind: 'refused', code: null, reason: 'account_config', message: account.message };
     }
     try {
-      return await withDeadline(deadlineOf(message), (signal) =>
-        carrier.send(withFiles(db, message), account, signal),
+      return await timed(carrier, 'send', () =>
+        withDeadline(deadlineOf(message), (signal) => carrier.send(withFiles(db, message), account, signal)),
       );
     } catch (error) {
       log.warn(
@@ -86,6 +89,23 @@ export function deliveryJobs(options: DeliveryOptions): JobHandler<never>[] {
         'outcome of a send is not known',
       );
       return { kind: 'unknown', detail: error instanceof Error ? error.message : String(error) };
+    }
+  }
+
+  /** A call that throws has an outcome too: nobody knows. */
+  async function timed<Outcome extends { kind: string }>(
+    { provider }: Carrier,
+    act: CarrierCall['act'],
+    call: () => Promise<Outcome>,
+  ): Promise<Outcome> {
+    const begun = performance.now();
+    let outcome = 'unknown';
+    try {
+      const answer = await call();
+      outcome = answer.kind;
+      return answer;
+    } finally {
+      options.carrierCalled({ provider, act, outcome, seconds: (performance.now() - begun) / 1000 });
     }
   }
 
@@ -176,8 +196,10 @@ export function deliveryJobs(options: DeliveryOptions): JobHandler<never>[] {
   async function findAt(carrier: Carrier, attempt: ClaimedMessage) {
     try {
       const account = await accounts(db, carrier, attempt.businessId);
-      return await withDeadline(deadlineMs, (signal) =>
-        carrier.find(withFiles(db, attempt), attempt.claimedAt, account, signal),
+      return await timed(carrier, 'find', () =>
+        withDeadline(deadlineMs, (signal) =>
+          carrier.find(withFiles(db, attempt), attempt.claimedAt, account, signal),
+        ),
       );
     } catch (error) {
       return { kind: 'unknown' as const, detail: error instanceof Error ? error.message : String(error) };

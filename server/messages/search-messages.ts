@@ -1,5 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
-import { type Db, inTransaction, type Tx } from '../core/db/index.ts';
+import type { Db } from '../core/db/index.ts';
 import { type Fragment, highlight } from './highlight.ts';
 import { type MessageRow, messagesById } from './queries.ts';
 import { type SearchTerm, tsqueryOf } from './search-query.ts';
@@ -33,8 +33,6 @@ interface Hit {
   rank: number;
 }
 
-/** A search that has not answered by then is too wide: 503, and the others go on. */
-const mostMs = 3_000;
 /** Messages of one conversation that are looked through. */
 const mostOfConversation = 20_000;
 /** Newest messages that are looked through before the index is asked. */
@@ -48,6 +46,8 @@ const enoughRanked = 50;
  * A page of what matches, and one more. Words that are everywhere are found among the newest messages
  * within a short walk; words that are not there are rare enough for the index to list. Either alone
  * would read a great part of a large business: the index for "appointment", the walk for a surname.
+ *
+ * @param db the one for searches, whose statements are ended when they take too long
  */
 export async function searchMessages(
   db: Db,
@@ -56,34 +56,31 @@ export async function searchMessages(
   limit: number,
   after: Place | null,
 ): Promise<Found[]> {
-  return inTransaction(db, async (tx) => {
-    await sql`select set_config('statement_timeout', ${String(mostMs)}, true)`.execute(tx);
-    const hits =
-      sort === 'newest'
-        ? await newest(tx, search, limit + 1, after?.sort === 'newest' ? after : null, walkForPage)
-        : await ranked(tx, search, limit + 1, after?.sort === 'relevance' ? after : null);
-    const rows = await messagesById(
-      tx,
-      search.businessId,
-      hits.map((hit) => hit.message_id),
-    );
-    return hits.flatMap(({ place, message_id }) => {
-      const row = rows.get(message_id);
-      return row ? [{ row, place }] : [];
-    });
+  const hits =
+    sort === 'newest'
+      ? await newest(db, search, limit + 1, after?.sort === 'newest' ? after : null, walkForPage)
+      : await ranked(db, search, limit + 1, after?.sort === 'relevance' ? after : null);
+  const rows = await messagesById(
+    db,
+    search.businessId,
+    hits.map((hit) => hit.message_id),
+  );
+  return hits.flatMap(({ place, message_id }) => {
+    const row = rows.get(message_id);
+    return row ? [{ row, place }] : [];
   });
 }
 
 type HitWithPlace = Hit & { place: Place };
 
 async function newest(
-  tx: Tx,
+  db: Db,
   search: Search,
   most: number,
   before: MessagePlace | null,
   walk: number,
 ): Promise<HitWithPlace[]> {
-  const hits = await matches(tx, search, { most, enough: most, walk, before });
+  const hits = await matches(db, search, { most, enough: most, walk, before });
   return hits.map((hit) => ({
     ...hit,
     place: { sort: 'newest', at: hit.occurred_at.toISOString(), messageId: hit.message_id },
@@ -92,16 +89,16 @@ async function newest(
 
 /** Ranks the newest matches. Later pages rank the same ones: what arrives meanwhile is left out. */
 async function ranked(
-  tx: Tx,
+  db: Db,
   search: Search,
   most: number,
   after: Extract<Place, { sort: 'relevance' }> | null,
 ): Promise<HitWithPlace[]> {
   const begin = after
     ? { at: after.newestAt, messageId: after.newestId }
-    : await newestMessage(tx, search.businessId);
+    : await newestMessage(db, search.businessId);
   if (!begin) return [];
-  const hits = await matches(tx, search, {
+  const hits = await matches(db, search, {
     most: mostRanked,
     enough: enoughRanked,
     walk: walkForRanking,
@@ -126,8 +123,8 @@ async function ranked(
 }
 
 /** Where the messages of a business end now. */
-async function newestMessage(tx: Tx, businessId: number): Promise<MessagePlace | null> {
-  const row = await tx
+async function newestMessage(db: Db, businessId: number): Promise<MessagePlace | null> {
+  const row = await db
     .selectFrom('message_words')
     .select(['occurred_at', 'message_id'])
     .where('business_id', '=', businessId)
@@ -150,7 +147,7 @@ interface Reach {
 }
 
 /** The newest matches, at most so many. */
-async function matches(tx: Tx, search: Search, reach: Reach): Promise<Hit[]> {
+async function matches(db: Db, search: Search, reach: Reach): Promise<Hit[]> {
   const { most, enough, walk, before, from } = reach;
   const query = sql`${tsqueryOf(search.businessId, search.terms)}::tsquery`;
   const until = before
@@ -163,7 +160,7 @@ async function matches(tx: Tx, search: Search, reach: Reach): Promise<Hit[]> {
   const kinds = sql`${search.channel ? sql`and w.channel = ${search.channel}` : sql``}
     ${search.direction ? sql`and w.direction = ${search.direction}` : sql``}`;
   if (search.conversationId !== undefined)
-    return inConversation(tx, search.businessId, search.conversationId, query, narrowed, kinds, most);
+    return inConversation(db, search.businessId, search.conversationId, query, narrowed, kinds, most);
 
   const recent = await sql<Hit>`
     select w.message_id, w.occurred_at, ts_rank(w.words, ${query})::float8 as rank
@@ -171,7 +168,7 @@ async function matches(tx: Tx, search: Search, reach: Reach): Promise<Hit[]> {
       select w.* from message_words w where w.business_id = ${search.businessId} ${narrowed}
       order by w.business_id, w.occurred_at desc, w.message_id desc limit ${walk}
     ) w where w.words @@ ${query} ${kinds}
-    order by w.occurred_at desc, w.message_id desc limit ${most}`.execute(tx);
+    order by w.occurred_at desc, w.message_id desc limit ${most}`.execute(db);
   if (recent.rows.length >= enough) return recent.rows;
 
   // Listed apart from its order, or the planner may walk by time after all.
@@ -181,13 +178,13 @@ async function matches(tx: Tx, search: Search, reach: Reach): Promise<Hit[]> {
       where w.business_id = ${search.businessId} and w.words @@ ${query} ${narrowed} ${kinds}
     )
     select message_id, occurred_at, ts_rank(words, ${query})::float8 as rank from w
-    order by occurred_at desc, message_id desc limit ${most}`.execute(tx);
+    order by occurred_at desc, message_id desc limit ${most}`.execute(db);
   return listed.rows;
 }
 
 /** Through the conversation's own messages. `ts_match_vq` is `@@` as a function: it leaves the index of all words alone. */
 async function inConversation(
-  tx: Tx,
+  db: Db,
   businessId: number,
   conversationId: string,
   query: RawBuilder<unknown>,
@@ -203,7 +200,7 @@ async function inConversation(
     ) m
     join message_words w on w.business_id = ${businessId} and w.message_id = m.message_id
     where ts_match_vq(w.words, ${query}) ${narrowed} ${kinds}
-    order by w.occurred_at desc, w.message_id desc limit ${most}`.execute(tx);
+    order by w.occurred_at desc, w.message_id desc limit ${most}`.execute(db);
   return rows;
 }
 

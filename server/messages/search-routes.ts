@@ -1,6 +1,6 @@
 import { businessFor } from '../businesses/index.ts';
 import { conversationFor, conversationNow } from '../conversations/index.ts';
-import type { Db } from '../core/db/index.ts';
+import { type Database, inSearch } from '../core/db/index.ts';
 import { answer, type Binding, type Cursors, pageOf, read } from '../core/http/index.ts';
 import { presentMessage } from './present.ts';
 import { highlightsOf, type Place, type Search, searchMessages } from './search-messages.ts';
@@ -19,8 +19,14 @@ interface SearchQuery {
 }
 
 /** Search in one conversation, by both paths, and over a whole business. */
-export function searchRoutes(cursors: Cursors): Binding[] {
-  async function search(db: Db, businessId: number, query: SearchQuery, conversationId?: string) {
+export function searchRoutes({
+  cursors,
+  searchDb,
+}: {
+  cursors: Cursors;
+  searchDb: Database['searchDb'];
+}): Binding[] {
+  async function search(businessId: number, query: SearchQuery, conversationId?: string) {
     const { q, limit = 25, sort = 'newest', cursor } = query;
     const asked: Search = {
       businessId,
@@ -33,7 +39,7 @@ export function searchRoutes(cursors: Cursors): Binding[] {
     };
     const about = ['search', sort, asked];
     const after = cursor === undefined ? null : placeOf(sort, cursors.decode(about, cursor));
-    const found = await searchMessages(db, asked, sort, limit, after);
+    const found = await inSearch(searchDb, (db) => searchMessages(db, asked, sort, limit, after));
     const page = pageOf(
       found,
       limit,
@@ -56,7 +62,7 @@ export function searchRoutes(cursors: Cursors): Binding[] {
   return [
     read('searchMessages', async (db, { businessId, query }) => {
       const conversationId = await conversationNow(db, businessId, query.conversation_id);
-      return search(db, businessId, query, conversationId);
+      return search(businessId, query, conversationId);
     }),
 
     read('searchConversationMessages', async (db, { businessId, params, query }) => {
@@ -66,12 +72,12 @@ export function searchRoutes(cursors: Cursors): Binding[] {
         params.client_id,
         params.conversation_id,
       );
-      return search(db, businessId, query, conversationId);
+      return search(businessId, query, conversationId);
     }),
 
     read('searchBusiness', async (db, { businessId, query }) => {
       await businessFor(db, businessId);
-      return search(db, businessId, query);
+      return search(businessId, query);
     }),
   ];
 }

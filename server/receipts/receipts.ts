@@ -58,6 +58,8 @@ export function createReceipts(options: {
   log: Log;
   secrets: Secrets;
   sources: readonly WebhookSource[];
+  /** Told of every webhook that came, and what became of it by its answer. */
+  received?: (source: string, state: ReceiptState) => void;
 }): Receipts {
   const { db, clock, log, secrets } = options;
   const now = () => new Date(clock.now());
@@ -157,6 +159,7 @@ export function createReceipts(options: {
           { receipt_id: receiptId, source: name, business_id: businessId, ip: webhook.ip },
           `webhook in quarantine: ${reason}`,
         );
+        options.received?.(name, 'quarantined');
         throw new Fault('invalid_signature', 'The signature does not fit this request.');
       }
       const receiptId = await keepReceipt(db, secrets, now(), source, webhook, {
@@ -166,6 +169,7 @@ export function createReceipts(options: {
       });
       const applying = apply(source, webhook, receiptId, belief.businessIds);
       const received = await Promise.race([applying, soon(answerWithinMs)]);
+      options.received?.(name, received?.state ?? 'kept');
       if (received) return received;
       log.info(
         { receipt_id: receiptId, source: name },

@@ -6,6 +6,7 @@ import { type Database, openDatabase } from '../../server/core/db/index.ts';
 import { createEventSignal } from '../../server/core/events/index.ts';
 import { type Binding, buildHttp, createCursors, defaultLimits } from '../../server/core/http/index.ts';
 import { createLog } from '../../server/core/log.ts';
+import { createMetrics } from '../../server/core/metrics.ts';
 import { createJobQueue } from '../../server/core/queue/index.ts';
 import { createSecrets } from '../../server/core/secrets.ts';
 import { createIntake } from '../../server/messages/index.ts';
@@ -24,7 +25,10 @@ beforeAll(async () => {
     database,
     queue,
     events: createEventSignal(database, log),
+    queues: [],
     clock: systemClock,
+    log,
+    metrics: createMetrics(database.pools),
     secrets,
     cursors: createCursors(secrets),
     intake: createIntake({ db, queue, clock: systemClock, secrets, lanes: 1 }),

@@ -75,7 +75,9 @@ describe('whatever the schemas allow is answered, and never by a fault of ours',
           body: sensible(body, dice),
         };
         const answer = await send(row, request);
-        expect(answer.status, JSON.stringify({ request, answer: answer.body })).toBeLessThan(500);
+        // Here is no worker, and whoever asks for readiness is told so.
+        if (answer.body.code !== 'not_ready')
+          expect(answer.status, JSON.stringify({ request, answer: answer.body })).toBeLessThan(500);
         if (answer.status >= 400)
           expect(answer.headers.get('content-type')).toContain('application/problem+json');
         else expect(Object.keys(row.output)).toContain(String(answer.status));

@@ -67,6 +67,8 @@ export interface StartOptions {
   amazonAgent?: Agent;
   /** Takes mail in by SMTP on loopback: see `smtpPort`. */
   smtp?: { tls?: { cert: string; key: string } };
+  /** Bytes of large webhooks that it holds at once. */
+  webhookBytes?: number;
   /** The system's time in place of the test's own: for more than one process on a database. */
   realTime?: boolean;
 }
@@ -91,6 +93,7 @@ export async function startOmega(options: StartOptions = {}): Promise<RunningOme
     carrierDeadlineMs: options.carrierDeadlineMs ?? 250,
     leaseS: options.leaseS,
     amazonAgent: options.amazonAgent,
+    webhookBytes: options.webhookBytes,
     ...(options.smtp && { smtp: { host: '127.0.0.1', port: 0, ...options.smtp } }),
     ...(!options.realTime && { clock, queueClock: clock }),
   });

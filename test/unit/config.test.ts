@@ -61,6 +61,20 @@ describe('each variable', () => {
     expect(config.dataDir).toBeNull();
   });
 
+  it('OMEGA_SEARCH_CONNECTIONS and OMEGA_SEARCH_TIMEOUT_MS bound what searches take of a Postgres', () => {
+    const read = (env: Environment) =>
+      readConfig({ ...postgres, OMEGA_SECRET: secret, ...env }, false).database;
+    expect(read({})).toMatchObject({ searchPoolSize: 3, searchTimeoutMs: 3_000 });
+    expect(read({ OMEGA_SEARCH_CONNECTIONS: '5', OMEGA_SEARCH_TIMEOUT_MS: '1500' })).toMatchObject({
+      searchPoolSize: 5,
+      searchTimeoutMs: 1_500,
+    });
+    expect(problemsOf({ OMEGA_SEARCH_CONNECTIONS: '0', OMEGA_SEARCH_TIMEOUT_MS: '60000' })).toEqual({
+      OMEGA_SEARCH_CONNECTIONS: expect.stringContaining('1 to 50'),
+      OMEGA_SEARCH_TIMEOUT_MS: expect.stringContaining('100 to 10000'),
+    });
+  });
+
   it.each(['mysql://a/b', 'db.example', 'postgres', '/var/lib'])('DATABASE_URL refuses %s', (url) => {
     expect(problemsOf({ DATABASE_URL: url, OMEGA_SECRET: secret })).toEqual({
       DATABASE_URL: expect.stringContaining('postgres://'),

@@ -24,6 +24,10 @@ export type DatabaseTarget =
       lockTimeoutMs?: number;
       /** How long an answer may take before the connection is given up as dead; 20 s unless told. */
       queryTimeoutMs?: number;
+      /** Connections that searches may take, beside the others; 3 unless told. */
+      searchPoolSize?: number;
+      /** How long one statement of a search may take; 3 s unless told. */
+      searchTimeoutMs?: number;
     }
   | { kind: 'pglite'; dataDir: string }
   /** Keeps nothing. It begins empty, or as the archive `from` has it. */
@@ -31,6 +35,13 @@ export type DatabaseTarget =
 
 export interface Database {
   db: Db;
+  /**
+   * For searches: on Postgres connections of their own with a short time limit, so that slow ones hold none that
+   * sending uses. PGlite has one connection, and this is it.
+   */
+  searchDb: Db;
+  /** How the connections are used at this moment; none on PGlite. */
+  pools(): PoolUse[];
   kind: 'pglite' | 'postgres';
   /** The embedded database, for the queue to share; null on Postgres. */
   pglite: PGlite | null;
@@ -38,6 +49,16 @@ export interface Database {
   /** Null on PGlite, which has no connection to lose. */
   queryTimeoutMs: number | null;
   close(): Promise<void>;
+}
+
+export interface PoolUse {
+  pool: 'main' | 'search';
+  /** Open connections, the idle ones among them, and the most there may be. */
+  total: number;
+  idle: number;
+  most: number;
+  /** Who waits for one. */
+  waiting: number;
 }
 
 /** Longer than the server's own `statement_timeout`, so that a slow statement is told from a dead server. */
@@ -64,26 +85,80 @@ export async function openDatabase(
   return target.kind === 'postgres' ? openPostgres(target, onError) : openPglite(target);
 }
 
+/** A search that has not answered by then is too wide: the others go on. */
+const usualSearchTimeoutMs = 3_000;
+/** Few: what a search reads is soon the disk's work, and more at once would only take it from sending. */
+const usualSearchPoolSize = 3;
+
 function openPostgres(
-  {
-    url,
-    poolSize,
-    lockTimeoutMs = 5_000,
-    queryTimeoutMs = defaultQueryTimeoutMs,
-  }: DatabaseTarget & { kind: 'postgres' },
+  target: DatabaseTarget & { kind: 'postgres' },
   onError: (error: Error) => void,
 ): Database {
+  const { queryTimeoutMs = defaultQueryTimeoutMs, searchTimeoutMs = usualSearchTimeoutMs } = target;
+  const main = openPool(
+    target,
+    { most: target.poolSize, waitMs: 5_000, statementMs: 15_000, answerMs: queryTimeoutMs },
+    onError,
+  );
+  const search = openPool(
+    target,
+    {
+      most: target.searchPoolSize ?? usualSearchPoolSize,
+      // No longer than one of those before it takes: then it is its turn, or there are too many.
+      waitMs: searchTimeoutMs,
+      statementMs: searchTimeoutMs,
+      // A dead server is told from a slow statement, as above.
+      answerMs: Math.min(queryTimeoutMs, searchTimeoutMs + 5_000),
+    },
+    onError,
+  );
+  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: main }) });
+  const searchDb = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: search }) });
+  const useOf = (pool: PoolUse['pool'], of: pg.Pool): PoolUse => ({
+    pool,
+    total: of.totalCount,
+    idle: of.idleCount,
+    most: of.options.max,
+    waiting: of.waitingCount,
+  });
+  return {
+    db,
+    searchDb,
+    kind: 'postgres',
+    pglite: null,
+    url: target.url,
+    queryTimeoutMs,
+    pools: () => [useOf('main', main), useOf('search', search)],
+    close: async () => {
+      await Promise.all([db.destroy(), searchDb.destroy()]);
+    },
+  };
+}
+
+interface PoolLimits {
+  most: number;
+  /** How long to wait for a free connection, for a statement to end, and for any answer at all. */
+  waitMs: number;
+  statementMs: number;
+  answerMs: number;
+}
+
+function openPool(
+  { url, lockTimeoutMs = 5_000 }: DatabaseTarget & { kind: 'postgres' },
+  { most, waitMs, statementMs, answerMs }: PoolLimits,
+  onError: (error: Error) => void,
+): pg.Pool {
   const pool = new pg.Pool({
     Client: ImpatientClient,
     connectionString: url,
-    max: poolSize,
+    max: most,
     application_name: 'omega',
     keepAlive: true,
-    connectionTimeoutMillis: 5_000,
+    connectionTimeoutMillis: waitMs,
     idleTimeoutMillis: 30_000,
-    query_timeout: queryTimeoutMs,
+    query_timeout: answerMs,
     // A statement or lock that takes longer is a fault: the caller gets 503 or 409 and may repeat.
-    options: `-c statement_timeout=15000 -c lock_timeout=${lockTimeoutMs} -c idle_in_transaction_session_timeout=30000 -c timezone=UTC -c random_page_cost=${randomPageCost}`,
+    options: `-c statement_timeout=${statementMs} -c lock_timeout=${lockTimeoutMs} -c idle_in_transaction_session_timeout=30000 -c timezone=UTC -c random_page_cost=${randomPageCost}`,
     types: {
       getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
         oid === int8Oid
@@ -96,8 +171,7 @@ function openPostgres(
   pool.on('connect', (client) => client.on('error', onError));
   // The connection's own listener has told it already.
   pool.on('error', () => undefined);
-  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
-  return { db, kind: 'postgres', pglite: null, url, queryTimeoutMs, close: () => db.destroy() };
+  return pool;
 }
 
 async function openPglite(target: Exclude<DatabaseTarget, { kind: 'postgres' }>): Promise<Database> {
@@ -128,10 +202,12 @@ async function openPglite(target: Exclude<DatabaseTarget, { kind: 'postgres' }>)
   const db = new Kysely<Tables>({ dialect: new PGliteDialect({ pglite }) });
   return {
     db,
+    searchDb: db,
     kind: 'pglite',
     pglite,
     url: null,
     queryTimeoutMs: null,
+    pools: () => [],
     close: async () => {
       await db.destroy();
       await unlock();

@@ -1,6 +1,14 @@
 export { DataDirInUse } from './data-dir-lock.ts';
-export { type Database, type DatabaseTarget, type Db, openDatabase, type Tx } from './database.ts';
+export {
+  type Database,
+  type DatabaseTarget,
+  type Db,
+  openDatabase,
+  type PoolUse,
+  type Tx,
+} from './database.ts';
 export { appliedMigration, migrate, newestMigration } from './migrate.ts';
+export { inSearch } from './search.ts';
 export type * from './tables.ts';
 export { makeTemplate } from './template.ts';
-export { faultOfDatabaseError, inTransaction, isUniqueViolation, onCommit } from './transaction.ts';
+export { faultOfDatabaseError, inTransaction, isUniqueViolation, onceCommitted } from './transaction.ts';

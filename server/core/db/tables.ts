@@ -412,6 +412,14 @@ export interface Tables {
     path: string;
     message: string;
   };
+  worker_heartbeats: {
+    process_id: string;
+    name: string;
+    version: string;
+    started_at: Date;
+    beat_at: Date;
+    metrics: JsonOrNull<unknown>;
+  };
   simulator_tries: { business_id: number; message_id: string; tries: number };
 }
 

@@ -4,18 +4,15 @@ import type { Db, Tx } from './database.ts';
 
 const maxTries = 5;
 
-const listeners = new WeakMap<Db, Set<(tx: Tx) => void>>();
+type Afterwards = (db: Db) => void;
+const whenCommitted = new WeakMap<Tx, Afterwards[]>();
 
 /**
- * Calls `listener` after each commit by {@link inTransaction} on `db`, with the handle of the transaction that was; it
- * is for waking who waits in this process, and must not throw.
- *
- * @returns what ends it
+ * Has `act` called once the transaction of {@link inTransaction} is committed, and never where it is not. A crash
+ * in between loses it: it is for what this process counts, not for what must happen. It must not throw.
  */
-export function onCommit(db: Db, listener: (tx: Tx) => void): () => void {
-  const ours = listeners.get(db) ?? new Set();
-  listeners.set(db, ours.add(listener));
-  return () => ours.delete(listener);
+export function onceCommitted(tx: Tx, act: Afterwards): void {
+  whenCommitted.get(tx)?.push(act);
 }
 
 /**
@@ -24,13 +21,13 @@ export function onCommit(db: Db, listener: (tx: Tx) => void): () => void {
  */
 export async function inTransaction<T>(db: Db, act: (tx: Tx) => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
+    const afterwards: Afterwards[] = [];
     try {
-      let committed: Tx | undefined;
       const result = await db.transaction().execute((tx) => {
-        committed = tx;
+        whenCommitted.set(tx, afterwards);
         return act(tx);
       });
-      for (const listener of listeners.get(db) ?? []) listener(committed!);
+      for (const afterward of afterwards) afterward(db);
       return result;
     } catch (error) {
       if (tries >= maxTries || !isTransient(error)) throw error;

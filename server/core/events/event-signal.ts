@@ -1,8 +1,8 @@
 import { sql } from 'kysely';
 import pg from 'pg';
-import { type Database, onCommit } from '../db/index.ts';
+import type { Database } from '../db/index.ts';
 import type { Log } from '../log.ts';
-import { writtenBy } from './record.ts';
+import { onEvents } from './record.ts';
 
 /** Wakes readers of events: this process's at once, those of other processes on the same Postgres soon after. */
 export interface EventSignal {
@@ -34,8 +34,8 @@ export function createEventSignal(database: Database, log: Log): EventSignal {
     for (const reader of readers) reader(businessId);
   };
   const remote = database.url === null ? null : otherProcesses(database, database.url, log, wake);
-  const end = onCommit(database.db, (tx) => {
-    for (const businessId of writtenBy(tx) ?? []) {
+  const end = onEvents(database.db, (events) => {
+    for (const businessId of new Set(events.map((event) => event.businessId))) {
       wake(businessId);
       remote?.tell(businessId);
     }

@@ -1,2 +1,2 @@
 export { createEventSignal, type EventSignal } from './event-signal.ts';
-export { type EventType, eventTypes, type NewEvent, recordEvents } from './record.ts';
+export { type EventType, eventTypes, type NewEvent, onEvents, recordEvents } from './record.ts';

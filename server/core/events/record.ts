@@ -1,19 +1,7 @@
 import { sql } from 'kysely';
-import type { Tx } from '../db/index.ts';
+import { type Db, onceCommitted, type Tx } from '../db/index.ts';
 import type { Origin } from '../http/index.ts';
 import { newId } from '../ids.ts';
-
-/** The businesses that each transaction wrote events of, for who is woken once it is committed. */
-const written = new WeakMap<Tx, Set<number>>();
-
-function noteWritten(tx: Tx, events: NewEvent[]): void {
-  const ids = written.get(tx) ?? new Set();
-  written.set(tx, ids);
-  for (const { businessId } of events) ids.add(businessId);
-}
-
-/** The businesses whose events the transaction wrote. */
-export const writtenBy = (tx: Tx): ReadonlySet<number> | undefined => written.get(tx);
 
 /** What happened, beside the change itself: readers (webhooks, live streams) follow the sequence. */
 export interface NewEvent {
@@ -72,6 +60,21 @@ export const eventTypes = [
 ] as const;
 export type EventType = (typeof eventTypes)[number];
 
+type Listener = (events: readonly NewEvent[]) => void;
+const listeners = new WeakMap<Db, Set<Listener>>();
+
+/**
+ * Tells of every event that this process writes, once it is committed. For counting and waking: a crash loses it.
+ *
+ * @param listener must not throw
+ * @returns what ends it
+ */
+export function onEvents(db: Db, listener: Listener): () => void {
+  const ours = listeners.get(db) ?? new Set();
+  listeners.set(db, ours.add(listener));
+  return () => ours.delete(listener);
+}
+
 /**
  * Writes events in the transaction of their change, numbered without gaps for each business. Taking
  * the numbers locks the business's row until the commit: so this comes last in a transaction, after
@@ -79,7 +82,6 @@ export type EventType = (typeof eventTypes)[number];
  */
 export async function recordEvents(tx: Tx, now: Date, events: NewEvent[]): Promise<void> {
   if (events.length === 0) return;
-  noteWritten(tx, events);
   const counts = new Map<number, number>();
   for (const event of events) counts.set(event.businessId, (counts.get(event.businessId) ?? 0) + 1);
   const next = new Map<number, number>();
@@ -113,4 +115,7 @@ export async function recordEvents(tx: Tx, now: Date, events: NewEvent[]): Promi
       }),
     )
     .execute();
+  onceCommitted(tx, (db) => {
+    for (const listener of listeners.get(db) ?? []) listener(events);
+  });
 }

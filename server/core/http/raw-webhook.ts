@@ -1,4 +1,6 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { Transform } from 'node:stream';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { Fault } from '../fault.ts';
 
 /** What a carrier posted, byte for byte: signatures are made over exactly this. */
 export interface RawWebhook {
@@ -15,11 +17,79 @@ export interface RawWebhook {
 }
 
 /**
+ * Bytes of large webhooks that a process holds at once: two of the largest mails. Anyone can post one, and it is in
+ * memory before its signature can be judged. Beyond it carriers are told to come again, which all of them do.
+ */
+export const usualWebhookBytes = 100 * 1024 * 1024;
+/** Up to the size that any operation takes, a body is not counted: nobody's large ones keep callbacks out. */
+const notCounted = 1024 * 1024;
+
+/** What is left of a number of bytes that many share. */
+export interface ByteBudget {
+  /** @throws 503 where so many are not left */
+  take(bytes: number): void;
+  giveBack(bytes: number): void;
+}
+
+export function createByteBudget(most: number): ByteBudget {
+  let taken = 0;
+  return {
+    take(bytes) {
+      if (taken + bytes > most)
+        throw new Fault('unavailable', 'Too much is being posted at once. Repeat in a moment.', {
+          retryAfterS: 5,
+        });
+      taken += bytes;
+    },
+    giveBack(bytes) {
+      taken -= bytes;
+    },
+  };
+}
+
+/** Draws a request's body from the budget: what it announces before any of it is read, else as it comes. */
+function drawFrom(scope: FastifyInstance, budget: ByteBudget): void {
+  const drawn = new WeakMap<FastifyRequest, number>();
+  const draw = (request: FastifyRequest, bytes: number) => {
+    budget.take(bytes);
+    drawn.set(request, (drawn.get(request) ?? 0) + bytes);
+  };
+  const giveBackOnce = (request: FastifyRequest, reply: FastifyReply) =>
+    // After the answer, and where the connection broke before it.
+    reply.raw.once('close', () => budget.giveBack(drawn.get(request) ?? 0));
+
+  scope.addHook('onRequest', async (request, reply) => {
+    giveBackOnce(request, reply);
+    const announced = Number(request.headers['content-length'] ?? 0);
+    if (announced > notCounted) draw(request, Math.min(announced, request.routeOptions.bodyLimit));
+  });
+  scope.addHook('preParsing', async (request, _reply, payload) => {
+    if (request.headers['content-length'] !== undefined) return payload;
+    let bytes = 0;
+    const counted = new Transform({
+      transform(chunk: Buffer, _encoding, done) {
+        bytes += chunk.length;
+        const more = bytes - Math.max(notCounted, bytes - chunk.length);
+        try {
+          if (more > 0) draw(request, more);
+          done(null, chunk);
+        } catch (refused) {
+          done(refused as Error);
+        }
+      },
+    });
+    payload.once('error', (error) => counted.destroy(error));
+    return payload.pipe(counted);
+  });
+}
+
+/**
  * Makes a scope take any body as bytes, whatever its content type says, or with none. For a scope of the
  * route's own, since parsers are shared by all routes of a scope.
  */
-export function takeRawBytes(scope: FastifyInstance): void {
+export function takeRawBytes(scope: FastifyInstance, budget: ByteBudget): void {
   scope.removeAllContentTypeParsers();
+  drawFrom(scope, budget);
   // Not judged by its type: one that is misspelt is a webhook all the same, and is to be kept.
   scope.addHook('onRequest', async (request) => {
     const type = request.headers['content-type'];

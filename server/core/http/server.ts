@@ -19,7 +19,7 @@ import { businessOf, type Caller, originOf } from './caller.ts';
 import { createRateLimits, type Limits } from './limits.ts';
 import { registerDocs } from './openapi.ts';
 import { faultOf, problemOf } from './problem.ts';
-import { takeRawBytes } from './raw-webhook.ts';
+import { createByteBudget, takeRawBytes, usualWebhookBytes } from './raw-webhook.ts';
 import { answerAgain, claimRequests, fingerprintOf, keepAnswers, keyText } from './requests.ts';
 import { compileAnswer, compileInput, refuseUnstorable } from './validation.ts';
 
@@ -43,6 +43,10 @@ export interface HttpOptions {
   trustProxy?: number | string[];
   /** Refuses to send an answer that its schema does not allow. For tests: it costs a second walk. */
   checkAnswers: boolean;
+  /** Bytes of large webhooks that are held at once; 100 MiB unless told. */
+  webhookBytes?: number;
+  /** Told of every answer; `operation` is null for what is none of the contract's. */
+  answered?: (operation: string | null, status: number, seconds: number) => void;
 }
 
 declare module 'fastify' {
@@ -63,6 +67,7 @@ export async function buildHttp(options: HttpOptions): Promise<FastifyInstance> 
   const { log, basePath } = options;
   const bound = bindAll(options.bindings);
   const limits = createRateLimits(options.limits);
+  const webhookBytes = createByteBudget(options.webhookBytes ?? usualWebhookBytes);
 
   const http = Fastify({
     loggerInstance: log as FastifyBaseLogger,
@@ -125,14 +130,16 @@ export async function buildHttp(options: HttpOptions): Promise<FastifyInstance> 
   });
 
   http.addHook('onResponse', async (request, reply) => {
+    const { url, config } = request.routeOptions;
+    options.answered?.(config?.operation?.id ?? null, reply.statusCode, reply.elapsedTime / 1000);
     const line = {
       request_id: request.requestId,
       status: reply.statusCode,
       ms: Math.round(reply.elapsedTime * 10) / 10,
       ...(request.caller?.keyId && { key_id: request.caller.keyId }),
     };
-    const level =
-      reply.statusCode >= 500 ? 'warn' : request.routeOptions.url?.includes('/health') ? 'debug' : 'info';
+    const isProbe = url?.includes('/health') || config?.operation?.id === 'getMetrics';
+    const level = reply.statusCode >= 500 ? 'warn' : isProbe ? 'debug' : 'info';
     // The path without its query: filters can hold a client's name or number.
     log[level](line, `${request.method} ${request.url.split('?')[0]}`);
   });
@@ -163,7 +170,7 @@ export async function buildHttp(options: HttpOptions): Promise<FastifyInstance> 
           continue;
         }
         await scope.register(async (own) => {
-          if (row.webhook) takeRawBytes(own);
+          if (row.webhook) takeRawBytes(own, webhookBytes);
           else takeStreams(own, row);
           addRoute(own, row, bound.get(id)!, options, limits);
         });

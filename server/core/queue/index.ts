@@ -3,6 +3,7 @@ export {
   type Job,
   type JobHandler,
   type JobQueue,
+  mostJobsCounted,
   type NewJob,
   type QueueDefinition,
   type QueueDepth,

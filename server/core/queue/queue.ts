@@ -1,8 +1,8 @@
 import { EventEmitter } from 'node:events';
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import { fromKysely, fromPglite, type JobWithMetadata, PgBoss, type Clock as PgBossClock } from 'pg-boss';
 import type { Clock } from '../clock.ts';
-import { type Database, inTransaction, type Tx } from '../db/index.ts';
+import { type Database, type Db, inTransaction, type Tx } from '../db/index.ts';
 import { newId } from '../ids.ts';
 import type { Log } from '../log.ts';
 
@@ -21,16 +21,22 @@ export interface JobQueue {
   stop(graceMs: number): Promise<void>;
   /** Resolves when no job is due and none runs. For tests, in place of a sleep. */
   settled(): Promise<void>;
-  /** Jobs due, waiting for later, and running, by queue. */
+  /** Of every queue that has any: its jobs, and how long the oldest has been due. Costs the queues, not the jobs. */
   depth(): Promise<QueueDepth[]>;
 }
 
+/** Jobs of one queue, each count up to {@link mostJobsCounted}. */
 export interface QueueDepth {
   queue: string;
   due: number;
   later: number;
   running: number;
+  /** Seconds since the oldest job that is due could have begun; null where none is due. By the database's clock. */
+  oldestDueS: number | null;
 }
+
+/** Beyond so many a count says "this many or more": whoever looks must not read a backlog of a million. */
+export const mostJobsCounted = 10_000;
 
 export interface QueueDefinition<Data extends object> {
   name: string;
@@ -86,6 +92,39 @@ export interface QueueOptions {
 
 /** A lease that ran out is noticed within these seconds, so a killed worker's messages wait little. */
 const superviseEveryS = 5;
+
+/** Where pg-boss keeps the jobs of queues that have no table of their own: all of ours. */
+const jobs = sql`pgboss.job_common`;
+
+/** In the order of {@link makeIndex}'s index, state by state, so that no plan but a walk of it makes sense. */
+function counted(state: 'created' | 'retry' | 'active', when: RawBuilder<unknown>) {
+  return sql`(
+    select count(*)::int from (
+      select 1 from ${jobs} j where j.name = q.name and j.state = ${sql.lit(state)} and ${when}
+      order by j.start_after limit ${mostJobsCounted}) c)`;
+}
+
+/** Its first entry. */
+function oldestDue(state: 'created' | 'retry') {
+  return sql`(
+    select j.start_after from ${jobs} j
+    where j.name = q.name and j.state = ${sql.lit(state)} and j.start_after <= pgboss.job_now()
+    order by j.start_after limit 1)`;
+}
+
+/**
+ * pg-boss's own indexes are in the order of its fetch, and the jobs that are scheduled for later stand among those
+ * that are due: what waits, and for how long, would be a walk through all of them. Its schema is made at its start,
+ * so this index cannot be a migration; pg-boss lets others' indexes be.
+ */
+async function makeIndex(db: Db): Promise<void> {
+  await inTransaction(db, async (tx) => {
+    // Two processes that start at once would both find it missing.
+    await sql`select pg_advisory_xact_lock(hashtext('omega: index of jobs'))`.execute(tx);
+    await sql`create index if not exists omega_jobs_waiting on ${jobs} (name, state, start_after)
+      where state <= 'active'`.execute(tx);
+  });
+}
 
 export function createJobQueue(database: Database, options: QueueOptions): JobQueue {
   const { log } = options;
@@ -191,14 +230,19 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
   }
 
   async function depth(): Promise<QueueDepth[]> {
+    const due = sql`j.start_after <= pgboss.job_now()`;
+    const later = sql`j.start_after > pgboss.job_now()`;
     const { rows } = await sql<QueueDepth>`
-      select name as queue,
-        count(*) filter (where state in ('created', 'retry') and start_after <= pgboss.job_now())::int as due,
-        count(*) filter (where state in ('created', 'retry') and start_after > pgboss.job_now())::int as later,
-        count(*) filter (where state = 'active')::int as running
-      from pgboss.job where state in ('created', 'retry', 'active') group by name order by name`.execute(
-      database.db,
-    );
+      with d as materialized (
+        select q.name as queue,
+          least(${counted('created', due)} + ${counted('retry', due)}, ${mostJobsCounted}) as due,
+          least(${counted('created', later)} + ${counted('retry', later)}, ${mostJobsCounted}) as later,
+          ${counted('active', sql`true`)} as running,
+          least(${oldestDue('created')}, ${oldestDue('retry')}) as oldest
+        from pgboss.queue q
+      )
+      select queue, due, later, running, extract(epoch from pgboss.job_now() - oldest)::float8 as "oldestDueS"
+      from d where due + later + running > 0 order by queue`.execute(database.db);
     return rows;
   }
 
@@ -227,6 +271,7 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
 
     async start(handlers) {
       await boss.start();
+      await makeIndex(database.db);
       for (const queue of queues) {
         const settings = {
           notify: true,
