@@ -1,7 +1,8 @@
 import type { Agent } from 'node:https';
 import { accessRoutes } from './access/index.ts';
-import { businessRoutes } from './businesses/index.ts';
+import { businessRoutes, senderRoutes } from './businesses/index.ts';
 import { callRoutes, callSources, textWhenMissed } from './calls/index.ts';
+import type { Carriers } from './channels/index.ts';
 import { clientRoutes, consentRoutes } from './clients/index.ts';
 import { conversationRoutes } from './conversations/index.ts';
 import type { Clock } from './core/clock.ts';
@@ -33,6 +34,7 @@ export interface AppParts {
   cursors: Cursors;
   intake: Intake;
   receipts: Receipts;
+  carriers: Carriers;
   version: string;
   basePath: string;
   /** Where carriers and browsers reach it; no slash at the end. */
@@ -47,6 +49,7 @@ export function allRoutes(parts: AppParts): Binding[] {
     ...healthRoutes(parts),
     ...accessRoutes(parts),
     ...businessRoutes(parts),
+    ...senderRoutes(parts),
     ...clientRoutes({ ...parts, db: parts.database.db }),
     ...consentRoutes(parts),
     ...conversationRoutes(parts),

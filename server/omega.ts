@@ -195,6 +195,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
           cursors: createCursors(secrets),
           intake,
           receipts,
+          carriers,
           version,
           basePath: options.basePath,
           publicUrl: options.publicUrl,

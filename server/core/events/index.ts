@@ -54,6 +54,10 @@ export type EventType =
   | 'call.voicemail'
   | 'message.attachment_added'
   | 'note.added'
+  | 'retention.changed'
+  | 'sender.added'
+  | 'sender.changed'
+  | 'sender.removed'
   | 'session.created'
   | 'session.expired';
 
