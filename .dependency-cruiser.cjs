@@ -12,7 +12,7 @@ const layers = [
   ['conversations'],
   ['messages'],
   ['receipts'],
-  ['calls', 'identity', 'mail', 'simulator', 'twilio'],
+  ['calls', 'identity', 'mail', 'retention', 'simulator', 'twilio'],
 ];
 
 /** Folders of `server/` that stand above every module, as its own files (app, worker, omega, main) do. */

@@ -1,7 +1,17 @@
 import { Type } from 'typebox';
 import { SenderAddress, SenderChannel, SenderProvider } from './business.ts';
 import { operation } from './operation.ts';
-import { BusinessId, Exactly, LocationId, Nullable, OneOf, Page, pageQuery, RequestId, Time } from './shapes.ts';
+import {
+  BusinessId,
+  Exactly,
+  LocationId,
+  Nullable,
+  OneOf,
+  Page,
+  pageQuery,
+  RequestId,
+  Time,
+} from './shapes.ts';
 
 /** What a business sends from. */
 const SenderRow = Type.Object({

@@ -23,6 +23,7 @@ import {
   searchRoutes,
 } from './messages/index.ts';
 import { type Receipts, receiptRoutes, type WebhookSource } from './receipts/index.ts';
+import { retentionRoutes } from './retention/index.ts';
 import { simulatorRoutes } from './simulator/index.ts';
 import { twilioRoutes, twilioSources } from './twilio/index.ts';
 
@@ -50,6 +51,7 @@ export function allRoutes(parts: AppParts): Binding[] {
     ...accessRoutes(parts),
     ...businessRoutes(parts),
     ...senderRoutes(parts),
+    ...retentionRoutes(parts),
     ...clientRoutes({ ...parts, db: parts.database.db }),
     ...consentRoutes(parts),
     ...conversationRoutes(parts),

@@ -21,6 +21,7 @@ import { createSecrets, type Secrets } from './core/secrets.ts';
 import { createSmtpListener, type SmtpListener, type SmtpOptions } from './mail/index.ts';
 import { createCarrierEvents, createIntake } from './messages/index.ts';
 import { createReceipts } from './receipts/index.ts';
+import { startDueRuns } from './retention/index.ts';
 import { secretFits, WrongSecret } from './secret-fits.ts';
 import { allJobs, allQueues } from './worker.ts';
 
@@ -168,6 +169,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
           carrierEvents.resume,
           receipts.resume,
           receipts.tidy,
+          () => startDueRuns({ db, queue, clock }),
           () => forgetOldRequests(db, new Date(clock.now())),
         ];
         const failures: unknown[] = [];

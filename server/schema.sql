@@ -678,6 +678,8 @@ CREATE INDEX senders_default ON public.senders USING btree (business_id, channel
 
 CREATE INDEX simulator_messages_listing ON public.simulator_messages USING btree (business_id, to_address, accepted_at);
 
+CREATE INDEX simulator_messages_of ON public.simulator_messages USING btree (business_id, message_id);
+
 CREATE INDEX staff_locations_by_location ON public.staff_locations USING btree (business_id, location_id, staff_id);
 
 CREATE INDEX staffs_by_name ON public.staffs USING btree (business_id, lower(name), staff_id);

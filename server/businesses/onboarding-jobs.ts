@@ -39,7 +39,12 @@ interface StepResult {
  * Has the steps that speak with carriers done anew, in the transaction of a change that those must hear of.
  * The business must be locked.
  */
-export async function askCarriersAgain(tx: Tx, now: Date, queue: JobQueue, businessId: number): Promise<void> {
+export async function askCarriersAgain(
+  tx: Tx,
+  now: Date,
+  queue: JobQueue,
+  businessId: number,
+): Promise<void> {
   const steps = await tx
     .selectFrom('onboarding_steps')
     .select('status')

@@ -30,3 +30,6 @@ create index retention_due on retention (due_at) where due_at is not null;
 -- What carriers told and became no message: nothing leads to it but its business and age.
 create index carrier_events_unapplied on carrier_events (business_id, received_at)
   where state in ('parked', 'refused') and payload ->> 'erased' is null;
+
+-- What the simulator took is found by its message, when that loses its content.
+create index simulator_messages_of on simulator_messages (business_id, message_id);
