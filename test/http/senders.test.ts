@@ -119,6 +119,7 @@ describe('listSenders', () => {
 
 describe('upsertSender', () => {
   test('adds a sender that messages can go from at once, asks its carrier, and tells it', async () => {
+    await omega.tick(1_000);
     const answer = await put({
       channel: 'sms',
       address: '(202) 555-0190',
@@ -132,8 +133,15 @@ describe('upsertSender', () => {
       is_default: false,
       active: true,
     });
-    expect((await api.get('/business/1001/onboarding')).body.status).toBe('running');
     await omega.settled();
+    const asked = await omega.omega.database.db
+      .selectFrom('onboarding_steps')
+      .select('name')
+      .where('business_id', '=', 1001)
+      .where('updated_at', '=', new Date(omega.clock.now()))
+      .orderBy('position')
+      .execute();
+    expect(asked.map(({ name }) => name)).toEqual(['provider_webhooks', 'test_message']);
     expect((await api.get('/business/1001/onboarding')).body.status).toBe('complete');
     const sent = await api.post('/sms/queue', { to: '+12025550101', from: '+12025550190', content: 'Hi' });
     expect(sent.status).toBe(202);
