@@ -123,7 +123,7 @@ export const removeSender = operation({
   tag: 'businesses',
   summary: 'Remove a sender',
   description:
-    'Nothing new goes from it. Past messages keep it as their `from`, and what clients still write or call to it is received as before, for as long as the carrier hands it over. Where messages are scheduled to go from it, it is 409 with how many, unless `scheduled` says that they may: then they go from it when they are due, as do those that are on their way already. Doing it again answers the same; `PUT …/senders` brings it back. Beyond the source.',
+    'Nothing new goes from it. Past messages keep it as their `from`, and what clients still write or call to it is received as before, for as long as the carrier hands it over. Where messages are scheduled to go from it, it is 409 with how many, unless `scheduled` says that they may: then they go from it when they are due, as do those that are on their way already. A retry of a message goes from the sender that it had. Doing it again answers the same; `PUT …/senders`, or an onboarding that names it, brings it back. Beyond the source.',
   auth: 'manage',
   bucket: 'send',
   input: {
