@@ -12,7 +12,7 @@ const layers = [
   ['conversations'],
   ['messages'],
   ['receipts'],
-  ['calls', 'identity', 'mail', 'simulator', 'twilio'],
+  ['calls', 'identity', 'mail', 'retention', 'simulator', 'twilio'],
   ['realtime'],
   ['webhooks'],
 ];

@@ -104,15 +104,28 @@ export const Staff = Exactly({
   ),
 });
 
+export const SenderChannel = OneOf(['sms', 'whatsapp', 'email', 'voice']);
+export const SenderAddress = Type.String({
+  minLength: 1,
+  maxLength: 320,
+  description: 'A phone (E.164 or national), short code or mail address.',
+});
+export const SenderProvider = OneOf([
+  'simulator',
+  'twilio',
+  'smtp',
+  'sendgrid',
+  'mailgun',
+  'postmark',
+  'ses',
+  'resend',
+]);
+
 export const Sender = Exactly({
-  channel: OneOf(['sms', 'whatsapp', 'email', 'voice']),
-  address: Type.String({
-    minLength: 1,
-    maxLength: 320,
-    description: 'A phone (E.164 or national), short code or mail address.',
-  }),
+  channel: SenderChannel,
+  address: SenderAddress,
   name: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: "A mail's display name." })),
-  provider: OneOf(['simulator', 'twilio', 'smtp', 'sendgrid', 'mailgun', 'postmark', 'ses', 'resend']),
+  provider: SenderProvider,
   location_id: Type.Optional(LocationId),
   reply_domain: Type.Optional(
     Type.String({

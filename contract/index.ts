@@ -16,6 +16,8 @@ import * as messageWaiting from './message-waiting.ts';
 import * as messages from './messages.ts';
 import type { Operation } from './operation.ts';
 import * as receipts from './receipts.ts';
+import * as retention from './retention.ts';
+import * as senders from './senders.ts';
 import * as session from './session.ts';
 import * as simulator from './simulator.ts';
 import * as sms from './sms.ts';
@@ -55,6 +57,11 @@ export const contract = {
   setConversationStatus: conversations.setConversationStatus,
   markMessagesRead: conversations.markMessagesRead,
   listLocations: locations.listLocations,
+  listSenders: senders.listSenders,
+  upsertSender: senders.upsertSender,
+  removeSender: senders.removeSender,
+  getRetention: retention.getRetention,
+  setRetention: retention.setRetention,
   listStaffs: staffs.listStaffs,
   getStaff: staffs.getStaff,
   listConsents: consents.listConsents,
@@ -116,7 +123,7 @@ export const tags: Record<string, string> = {
   session: 'End them.',
   sms: 'Texts: send, record, update.',
   email: 'Mail: send, record, update; its files.',
-  businesses: 'Conversations, and what staff do in them.',
+  businesses: 'Conversations, and what staff do in them; locations, senders, retention.',
   'business-staffs': 'The people who answer.',
   consents: 'What clients allowed and refused, with the evidence.',
   messages: 'Messages of any channel: record, retry, find, look into, move and cancel.',

@@ -219,7 +219,7 @@ export const retryMessages = operation({
           message_id: MessageId,
           reason: Type.String({
             description:
-              'Why: the reason it failed for, or `not_found`, `not_failed`, `recorded`, `erased`, `not_matching` the other filters, `limit`. Without `message_ids`, the latest 100.',
+              'Why: the reason it failed for, or `not_found`, `not_failed`, `recorded`, `erased` (its content is gone), `not_matching` the other filters, `limit`. Without `message_ids`, the latest 100.',
           }),
         }),
       ),

@@ -278,7 +278,10 @@ export const Message = Type.Object({
   channel: Channel,
   direction: Direction,
   status: Status,
-  content: Type.String(),
+  content: Type.String({
+    description:
+      '`[erased]` once it is gone: its client was erased, or it is older than the business keeps content.',
+  }),
   reply_text: Nullable(
     Type.String({
       description:

@@ -38,6 +38,11 @@ export const routes: { readonly [Id in OperationId]: `${Contract[Id]['method']} 
   markMessagesRead:
     'POST /businesses/{business_id}/clients/{client_id}/conversations/{conversation_id}/messages/read',
   listLocations: 'GET /businesses/{business_id}/locations',
+  listSenders: 'GET /businesses/{business_id}/senders',
+  upsertSender: 'PUT /businesses/{business_id}/senders',
+  removeSender: 'DELETE /businesses/{business_id}/senders/{sender_id}',
+  getRetention: 'GET /businesses/{business_id}/retention',
+  setRetention: 'PUT /businesses/{business_id}/retention',
   listStaffs: 'GET /businesses/{business_id}/staffs',
   getStaff: 'GET /businesses/{business_id}/staffs/{staff_id}',
   listBusinessMessages: 'GET /businesses/{business_id}/messages',

@@ -1,7 +1,8 @@
 import type { Agent } from 'node:https';
 import { accessRoutes } from './access/index.ts';
-import { businessRoutes } from './businesses/index.ts';
+import { businessRoutes, senderRoutes } from './businesses/index.ts';
 import { callRoutes, callSources, textWhenMissed } from './calls/index.ts';
+import type { Carriers } from './channels/index.ts';
 import { clientRoutes, consentRoutes } from './clients/index.ts';
 import { conversationRoutes } from './conversations/index.ts';
 import type { Clock } from './core/clock.ts';
@@ -25,6 +26,7 @@ import {
   searchRoutes,
 } from './messages/index.ts';
 import { type Receipts, receiptRoutes, type WebhookSource } from './receipts/index.ts';
+import { retentionRoutes } from './retention/index.ts';
 import { simulatorRoutes } from './simulator/index.ts';
 import { twilioRoutes, twilioSources } from './twilio/index.ts';
 
@@ -42,6 +44,7 @@ export interface AppParts {
   cursors: Cursors;
   intake: Intake;
   receipts: Receipts;
+  carriers: Carriers;
   version: string;
   basePath: string;
   /** Where carriers and browsers reach it; no slash at the end. */
@@ -56,6 +59,8 @@ export function allRoutes(parts: AppParts): Binding[] {
     ...healthRoutes(parts),
     ...accessRoutes(parts),
     ...businessRoutes(parts),
+    ...senderRoutes(parts),
+    ...retentionRoutes(parts),
     ...clientRoutes({ ...parts, db: parts.database.db, searchDb: parts.database.searchDb }),
     ...consentRoutes(parts),
     ...conversationRoutes(parts),

@@ -24,6 +24,7 @@ import { createHeartbeat } from './health/index.ts';
 import { createSmtpListener, type SmtpListener, type SmtpOptions } from './mail/index.ts';
 import { createCarrierEvents, createIntake } from './messages/index.ts';
 import { createReceipts } from './receipts/index.ts';
+import { startDueRuns } from './retention/index.ts';
 import { secretFits, WrongSecret } from './secret-fits.ts';
 import { allJobs, allQueues } from './worker.ts';
 
@@ -215,6 +216,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
           carrierEvents.resume,
           receipts.resume,
           receipts.tidy,
+          () => startDueRuns({ db, queue, clock }),
           () => forgetOldRequests(db, new Date(clock.now())),
         ];
         const failures: unknown[] = [];
@@ -246,6 +248,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
           cursors: createCursors(secrets),
           intake,
           receipts,
+          carriers,
           version,
           basePath: options.basePath,
           publicUrl: options.publicUrl,

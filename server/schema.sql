@@ -331,6 +331,22 @@ CREATE TABLE public.requests (
     created_at timestamp with time zone NOT NULL
 );
 
+CREATE TABLE public.retention (
+    business_id bigint NOT NULL,
+    message_days integer,
+    due_at timestamp with time zone,
+    run_started_at timestamp with time zone,
+    run_purged integer DEFAULT 0 NOT NULL,
+    run_at timestamp with time zone,
+    run_message_id uuid,
+    last_run_at timestamp with time zone,
+    last_run_purged integer,
+    messages_purged bigint DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT retention_message_days_check CHECK (((message_days >= 1) AND (message_days <= 3650)))
+);
+
 CREATE TABLE public.senders (
     business_id bigint NOT NULL,
     sender_id uuid NOT NULL,
@@ -531,6 +547,9 @@ ALTER TABLE ONLY public.provider_accounts
 ALTER TABLE ONLY public.requests
     ADD CONSTRAINT requests_pkey PRIMARY KEY (business_id, request_id);
 
+ALTER TABLE ONLY public.retention
+    ADD CONSTRAINT retention_pkey PRIMARY KEY (business_id);
+
 ALTER TABLE ONLY public.senders
     ADD CONSTRAINT senders_business_id_channel_address_key UNIQUE (business_id, channel, address);
 
@@ -583,6 +602,8 @@ CREATE UNIQUE INDEX carrier_events_once ON public.carrier_events USING btree (bu
 CREATE INDEX carrier_events_open ON public.carrier_events USING btree (received_at) WHERE (state <> 'applied'::text);
 
 CREATE INDEX carrier_events_parked ON public.carrier_events USING btree (provider, provider_message_id) WHERE (state = 'parked'::text);
+
+CREATE INDEX carrier_events_unapplied ON public.carrier_events USING btree (business_id, received_at) WHERE ((state = ANY (ARRAY['parked'::text, 'refused'::text])) AND ((payload ->> 'erased'::text) IS NULL));
 
 CREATE INDEX client_addresses_of_client ON public.client_addresses USING btree (business_id, client_id);
 
@@ -660,6 +681,8 @@ CREATE INDEX messages_of_request ON public.messages USING btree (business_id, re
 
 CREATE INDEX messages_recent ON public.messages USING btree (business_id, occurred_at, message_id);
 
+CREATE INDEX messages_scheduled_from ON public.messages USING btree (business_id, from_address, send_at) WHERE ((direction = 'outbound'::text) AND (send_at IS NOT NULL));
+
 CREATE INDEX messages_unread ON public.messages USING btree (business_id, conversation_id) WHERE unread;
 
 CREATE INDEX provider_account_names_by_name ON public.provider_account_names USING btree (provider, name_key);
@@ -668,9 +691,15 @@ CREATE INDEX requests_by_age ON public.requests USING btree (created_at);
 
 CREATE INDEX requests_that_show ON public.requests USING btree (business_id) WHERE (operation <> ALL (ARRAY['queueSms'::text, 'recordSms'::text, 'updateSmsStatus'::text, 'queueEmail'::text, 'recordEmail'::text, 'updateEmailStatus'::text, 'recordMessages'::text, 'addNote'::text, 'markMessagesRead'::text, 'simulateInbound'::text]));
 
+CREATE INDEX retention_due ON public.retention USING btree (due_at) WHERE (due_at IS NOT NULL);
+
 CREATE INDEX senders_by_address ON public.senders USING btree (address, channel);
 
+CREATE INDEX senders_default ON public.senders USING btree (business_id, channel, ((location_id IS NOT NULL)), created_at, sender_id) WHERE active;
+
 CREATE INDEX simulator_messages_listing ON public.simulator_messages USING btree (business_id, to_address, accepted_at);
+
+CREATE INDEX simulator_messages_of ON public.simulator_messages USING btree (business_id, message_id);
 
 CREATE INDEX staff_locations_by_location ON public.staff_locations USING btree (business_id, location_id, staff_id);
 
@@ -744,6 +773,9 @@ ALTER TABLE ONLY public.provider_account_names
 
 ALTER TABLE ONLY public.provider_accounts
     ADD CONSTRAINT provider_accounts_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);
+
+ALTER TABLE ONLY public.retention
+    ADD CONSTRAINT retention_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);
 
 ALTER TABLE ONLY public.senders
     ADD CONSTRAINT senders_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);

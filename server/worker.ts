@@ -19,6 +19,7 @@ import {
   sendMessageQueue,
   settleAttemptQueue,
 } from './messages/index.ts';
+import { purgeQueue, retentionJobs } from './retention/index.ts';
 import { simulatorCallbackQueue, simulatorJobs } from './simulator/index.ts';
 
 /** Every queue there is: who enqueues must know it, whether or not this process works on it. */
@@ -31,6 +32,7 @@ export const allQueues = [
   onboardQueue,
   wakeConversationQueue,
   missedCallQueue,
+  purgeQueue,
 ] as readonly QueueDefinition<object>[];
 
 export interface WorkerParts {
@@ -68,6 +70,7 @@ export function allJobs(parts: WorkerParts): JobHandler[] {
     ...onboardingJobs({ ...parts, db }),
     ...conversationJobs({ ...parts, db }),
     ...callJobs({ ...parts, db }),
+    ...retentionJobs({ ...parts, db }),
     ...simulatorJobs(parts.carrierEvents),
   ];
 }

@@ -12,6 +12,21 @@ export async function businessFor(db: Db | Tx, businessId: number) {
   return row;
 }
 
+/**
+ * The same, held against every other change of what the business is made of: onboarding takes it first
+ * too. Who takes it here may lock nothing of clients, conversations or messages after it.
+ */
+export async function lockBusiness(tx: Tx, businessId: number) {
+  const row = await tx
+    .selectFrom('businesses')
+    .selectAll()
+    .where('business_id', '=', businessId)
+    .forNoKeyUpdate()
+    .executeTakeFirst();
+  if (!row) throw notFound('business', 'Bring it in with POST /business/onboard.');
+  return row;
+}
+
 export async function locationMustExist(db: Db | Tx, businessId: number, locationId: number): Promise<void> {
   const row = await db
     .selectFrom('locations')

@@ -13,3 +13,4 @@ export {
   readProviderAccount,
 } from './provider-accounts.ts';
 export { businessRoutes } from './routes.ts';
+export { senderRoutes } from './sender-routes.ts';

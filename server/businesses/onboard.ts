@@ -2,13 +2,13 @@ import { type Insertable, sql } from 'kysely';
 import type { Static } from 'typebox';
 import type { Contract } from '../../contract/index.ts';
 import { allScopes, createKey } from '../access/index.ts';
-import { headerFault } from '../channels/index.ts';
-import { readEmail, readPhone, readSenderAddress } from '../core/addresses.ts';
+import { readEmail, readPhone } from '../core/addresses.ts';
 import type { Tables, Tx } from '../core/db/index.ts';
 import { type FieldFault, invalidFields } from '../core/fault.ts';
 import { newId } from '../core/ids.ts';
 import type { Secrets } from '../core/secrets.ts';
 import { type Provider, writeProviderAccount } from './provider-accounts.ts';
+import { readReplyDomain, readSender } from './sender-fields.ts';
 
 export type OnboardingPlan = Static<Contract['onboardBusiness']['input']['body']>;
 
@@ -195,13 +195,6 @@ function readPlan(plan: OnboardingPlan, locations: ReadonlySet<number>) {
       fail(path, `there is no location ${id}; list it in locations`, 'not_found');
   };
 
-  const readDomain = (domain: string | undefined, path: string): string | null => {
-    if (domain === undefined) return null;
-    const email = readEmail(`reply@${domain}`);
-    if (!email.ok) fail(path, 'must be a domain such as reply.example.com', 'invalid_format');
-    return email.ok ? email.email.slice('reply@'.length) : null;
-  };
-
   if (!isTimeZone(plan.time_zone)) fail('time_zone', 'must be an IANA name such as America/New_York');
   if (!isCountry(plan.country)) fail('country', 'must be an ISO 3166-1 alpha-2 code such as US');
   for (const [i, location] of (plan.locations ?? []).entries()) {
@@ -226,25 +219,14 @@ function readPlan(plan: OnboardingPlan, locations: ReadonlySet<number>) {
     };
   });
   const senders = (plan.senders ?? []).map((sender, i) => {
-    const address = readSenderAddress(sender.channel, sender.address, plan.country);
-    if (!address.ok) fail(`senders.${i}.address`, address.message, 'invalid_format');
-    // It stands in the From header of every mail.
-    const header = sender.channel === 'email' && headerFault(`senders.${i}.name`, sender.name ?? '');
-    if (header) fail(header.path, header.message, header.code);
     mustBeKnown(sender.location_id, `senders.${i}.location_id`);
-    const replyDomain = readDomain(sender.reply_domain, `senders.${i}.reply_domain`);
-    if (replyDomain !== null && sender.channel !== 'email')
-      fail(`senders.${i}.reply_domain`, 'is for mail senders alone');
-    return {
-      channel: sender.channel,
-      address: address.ok ? address.address : '',
-      name: sender.name ?? null,
-      provider: sender.provider,
-      location_id: sender.location_id ?? null,
-      reply_domain: replyDomain,
-    };
+    const read = readSender(sender, plan.country, `senders.${i}.`);
+    errors.push(...read.faults);
+    return read.sender;
   });
-  readDomain(plan.providers?.smtp?.bounce_domain, 'providers.smtp.bounce_domain');
+  const { bounce_domain } = plan.providers?.smtp ?? {};
+  if (bounce_domain !== undefined)
+    errors.push(...readReplyDomain(bounce_domain, 'providers.smtp.bounce_domain').faults);
   if (errors.length > 0) throw invalidFields(errors);
   return { staffs, senders };
 }

@@ -3,12 +3,18 @@ import type { Clock } from '../core/clock.ts';
 import { type Db, inTransaction, type Tx } from '../core/db/index.ts';
 import { recordEvents } from '../core/events/index.ts';
 import type { Origin } from '../core/http/index.ts';
-import type { JobHandler, QueueDefinition } from '../core/queue/index.ts';
+import type { JobHandler, JobQueue, QueueDefinition } from '../core/queue/index.ts';
 import type { Secrets } from '../core/secrets.ts';
 import { askCarriers } from './ask-carriers.ts';
 import { carrierSteps, type OnboardingStep } from './onboard.ts';
 
-export const onboardQueue: QueueDefinition<{ business_id: number }> = {
+interface OnboardData {
+  business_id: number;
+  /** The business was brought in before: only its carriers are asked anew. */
+  again?: boolean;
+}
+
+export const onboardQueue: QueueDefinition<OnboardData> = {
   name: 'onboard-business',
   leaseS: 120,
   retryLimit: 10,
@@ -30,6 +36,31 @@ interface StepResult {
 }
 
 /**
+ * Has the steps that speak with carriers done anew, in the transaction of a change that those must hear of.
+ * The business must be locked.
+ */
+export async function askCarriersAgain(
+  tx: Tx,
+  now: Date,
+  queue: JobQueue,
+  businessId: number,
+): Promise<void> {
+  const steps = await tx
+    .selectFrom('onboarding_steps')
+    .select('status')
+    .where('business_id', '=', businessId)
+    .execute();
+  await tx
+    .updateTable('onboarding_steps')
+    .set({ status: 'pending', error: null, remedy: null, updated_at: now })
+    .where('business_id', '=', businessId)
+    .where('name', 'in', [...carrierSteps])
+    .execute();
+  const again = steps.every(({ status }) => status === 'done' || status === 'skipped');
+  await queue.insert(tx, onboardQueue, [{ data: { business_id: businessId, ...(again && { again }) } }]);
+}
+
+/**
  * The steps of an onboarding that speak with carriers. Each is safe to repeat: after a crash the
  * job is claimed again and goes on with the first step that is not done.
  */
@@ -37,7 +68,7 @@ export function onboardingJobs(options: JobOptions): JobHandler<never>[] {
   const { db, clock } = options;
   const now = () => new Date(clock.now());
 
-  async function onboard(businessId: number): Promise<void> {
+  async function onboard({ business_id: businessId, again }: OnboardData): Promise<void> {
     const steps = await db
       .selectFrom('onboarding_steps')
       .select(['name', 'status'])
@@ -50,13 +81,11 @@ export function onboardingJobs(options: JobOptions): JobHandler<never>[] {
       if (step.status === 'done' || step.status === 'skipped') continue;
       await setStep(db, now(), businessId, step.name, { status: 'running' });
       const result = await runStep(step.name as OnboardingStep, businessId, options);
-      await inTransaction(db, async (tx) => {
-        await setStep(tx, now(), businessId, step.name, result);
-      });
+      await setStep(db, now(), businessId, step.name, result, { only: 'running' });
       // The next one all the same: whoever mends it wants to see everything that is wrong at once.
       failed ||= result.status === 'failed';
     }
-    if (failed) return;
+    if (failed || again) return;
     const by: Origin = { actor: { type: 'system', id: null }, origin: {} };
     await inTransaction(db, (tx) =>
       recordEvents(tx, now(), [
@@ -65,7 +94,7 @@ export function onboardingJobs(options: JobOptions): JobHandler<never>[] {
     );
   }
 
-  const handler: JobHandler<{ business_id: number }> = {
+  const handler: JobHandler<OnboardData> = {
     queue: onboardQueue,
     batchSize: 1,
     concurrency: 1,
@@ -73,7 +102,7 @@ export function onboardingJobs(options: JobOptions): JobHandler<never>[] {
       const failed = new Map<string, Error>();
       for (const job of jobs) {
         try {
-          await onboard(job.data.business_id);
+          await onboard(job.data);
         } catch (error) {
           failed.set(job.id, error as Error);
         }
@@ -92,14 +121,16 @@ export function onboardingJobs(options: JobOptions): JobHandler<never>[] {
   return [handler as unknown as JobHandler<never>];
 }
 
+/** @param only where it still stands there: a step that was set back meanwhile has its next job waiting */
 async function setStep(
-  tx: Tx | Db,
+  db: Db,
   now: Date,
   businessId: number,
   name: string,
   result: { status: 'running' | StepResult['status']; error?: string; remedy?: string },
+  { only }: { only?: 'running' } = {},
 ): Promise<void> {
-  await tx
+  await db
     .updateTable('onboarding_steps')
     .set({
       status: result.status,
@@ -109,6 +140,7 @@ async function setStep(
     })
     .where('business_id', '=', businessId)
     .where('name', '=', name)
+    .$if(only !== undefined, (query) => query.where('status', '=', only!))
     .execute();
 }
 

@@ -5,7 +5,7 @@ import type { AddressKind, Tx } from '../core/db/index.ts';
 import { type NewEvent, recordEvents } from '../core/events/index.ts';
 import type { Origin } from '../core/http/index.ts';
 import type { Secrets } from '../core/secrets.ts';
-import { forgetFiles, forgetWords, writeTimeline } from '../messages/index.ts';
+import { contentGone, forgetWordsAndFiles, hasContent, writeTimeline } from '../messages/index.ts';
 import { changeMessages } from './move-messages.ts';
 import { eraseTraces } from './traces.ts';
 
@@ -181,20 +181,9 @@ async function eraseMessages(tx: Tx, businessId: number, conversationId: string)
     tx,
     businessId,
     conversationId,
-    // Anything left, and not the text alone: somebody may have written just that word.
-    sql`(content <> '[erased]' or coalesce(subject, html, display_html, reply_to, reply_text, mail_id, error_message) is not null or call is not null or sender_authentication is not null
-      or external_ref is not null or media_urls <> '[]' or metadata <> '{}' or cc <> '[]' or bcc <> '[]'
-      or attachments <> '[]' or unread or ambiguous
-      or (direction = 'inbound' and from_address is not null) or (direction = 'outbound' and to_address is not null))`,
-    sql`content = '[erased]', subject = null, html = null, display_html = null, display_version = null,
-      cc = '[]', bcc = '[]', reply_to = null, reply_text = null, mail_id = null, sender_authentication = null, call = null, attachments = '[]', media_urls = '[]', metadata = '{}', external_ref = null,
-      from_address = case when direction = 'inbound' then null else from_address end,
-      to_address = case when direction = 'outbound' then null else to_address end,
-      error_message = null, unread = false, ambiguous = false`,
-    async (messageIds) => {
-      await forgetWords(tx, businessId, messageIds);
-      await forgetFiles(tx, businessId, messageIds);
-    },
+    sql`(${hasContent} or unread or ambiguous)`,
+    sql`${contentGone}, unread = false, ambiguous = false`,
+    (messageIds) => forgetWordsAndFiles(tx, businessId, messageIds),
   );
 }
 

@@ -213,6 +213,7 @@ export const impersonalTables: readonly string[] = [
   'onboarding_steps',
   'provider_account_names',
   'provider_accounts',
+  'retention',
   'senders',
   'sessions',
   'simulator_tries',

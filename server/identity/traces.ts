@@ -1,35 +1,6 @@
-import { type RawBuilder, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { AddressKind, Tx } from '../core/db/index.ts';
-
-/** What of a timeline entry or an event tells nobody anything: all else in them is taken away. */
-const harmless = [
-  'source',
-  'applied',
-  'provider',
-  'provider_message_id',
-  'provider_status',
-  'error_code',
-  'reason',
-  'status',
-  'kind',
-  'code',
-  'attempt_no',
-  'occurred_at',
-  'client_id',
-  'message_id',
-  'about_message_id',
-  'conversation_id',
-  'merged_client_id',
-  'folded_conversation_id',
-  'channel',
-  'direction',
-  'provisional',
-  'was_provisional',
-  'messages_moved',
-  'actor',
-  'origin',
-  'request_id',
-];
+import { eraseCarrierEvents, forgetBeside, forgetTold, onlyHarmless } from '../messages/index.ts';
 
 /** The operations whose answers tell of nobody, as the index `requests_that_show` has them. */
 export const showNobody = [
@@ -44,9 +15,6 @@ export const showNobody = [
   'markMessagesRead',
   'simulateInbound',
 ];
-
-const onlyHarmless = (column: string) => sql`(
-  select coalesce(jsonb_object_agg(key, value), '{}') from jsonb_each(${sql.ref(column)}) where key = any(${harmless}::text[]))`;
 
 /**
  * Erases what was kept beside a client's messages: what happened to them, what carriers posted and
@@ -63,21 +31,7 @@ export async function eraseTraces(
 ): Promise<void> {
   const theirs = sql`(select message_id from messages where business_id = ${businessId} and conversation_id = any(${conversations}::uuid[]))`;
   const named = addresses.map(({ address }) => address);
-  await sql`
-    update message_timeline set data = ${onlyHarmless('data')}
-    where business_id = ${businessId} and message_id in ${theirs}`.execute(tx);
-  await eraseCarrierEvents(
-    tx,
-    now,
-    businessId,
-    sql`provider_message_id in (
-      select provider_message_id from messages
-      where business_id = ${businessId} and conversation_id = any(${conversations}::uuid[]) and provider_message_id is not null
-      union
-      select provider_message_id from attempts
-      where business_id = ${businessId} and message_id in ${theirs} and provider_message_id is not null)`,
-  );
-  await eraseCarrierEvents(tx, now, businessId, sql`message_id in ${theirs}`);
+  await forgetTold(tx, now, businessId, theirs);
   // What was never applied belongs to no message, and is found by who sent it; there is little of it.
   await eraseCarrierEvents(
     tx,
@@ -85,12 +39,7 @@ export async function eraseTraces(
     businessId,
     sql`state <> 'applied' and payload ->> 'from' = any(${named}::text[])`,
   );
-  await sql`
-    update attempts set error_message = null
-    where business_id = ${businessId} and message_id in ${theirs} and error_message is not null`.execute(tx);
-  await sql`
-    update simulator_messages set content = '[erased]', to_address = '[erased]', mail = null
-    where business_id = ${businessId} and message_id in ${theirs}`.execute(tx);
+  await forgetBeside(tx, businessId, theirs);
   // Those who were merged into them are the same person, under the ids that they had.
   const { rows } = await sql<{ client_id: string }>`
     select client_id::text from clients
@@ -109,24 +58,4 @@ export async function eraseTraces(
           and jsonb_exists_any(answer, array['client', 'address', 'addresses', 'name']))
         or exists (select 1 from jsonb_array_elements(case when jsonb_typeof(answer -> 'candidates') = 'array' then answer -> 'candidates' else '[]' end) c
           where c ->> 'client_id' = any(${ids}::text[])))`.execute(tx);
-}
-
-/**
- * With the receipts they were read from: all that a carrier posted at once goes together. One that is
- * being applied just now stays, for it may tell of others.
- */
-async function eraseCarrierEvents(
-  tx: Tx,
-  now: Date,
-  businessId: number,
-  which: RawBuilder<unknown>,
-): Promise<void> {
-  await sql`
-    with erased as (
-      update carrier_events set payload = '{"erased": true}', note = null,
-        state = case when state = 'applied' then state else 'refused' end, settled_at = coalesce(settled_at, ${now}::timestamptz)
-      where business_id = ${businessId} and ${which} returning receipt_id)
-    delete from webhook_receipts where state <> 'kept' and receipt_id in (select receipt_id from erased)`.execute(
-    tx,
-  );
 }

@@ -57,7 +57,7 @@ export async function believe<P extends Provider>(
   return { kind: 'doubted', reason, businessId };
 }
 
-/** The businesses that mail to these addresses is for: by a reply address of ours, or as one of their senders. */
+/** The businesses that mail to these addresses is for: by a reply address of ours, or as one of their senders, removed or not. */
 export async function businessesOfRecipients(
   { db, secrets }: { db: Db; secrets: Secrets },
   addresses: readonly string[],
@@ -65,7 +65,7 @@ export async function businessesOfRecipients(
   if (addresses.length === 0) return [];
   const replies = addresses.flatMap((address) => readReplyAddress(address, secrets)?.businessId ?? []);
   const { rows } = await sql<{ business_id: number }>`
-    select distinct business_id from senders where channel = 'email' and active
+    select distinct business_id from senders where channel = 'email'
       and address = any(${addresses.map(withoutTag)}::text[]) limit ${mostNamed}`.execute(db);
   return [...new Set([...replies, ...rows.map((row) => row.business_id)])];
 }

@@ -181,6 +181,7 @@ async function targetsOf(
   return [...targets.values()];
 }
 
+/** Of an address that one uses and another removed, the one's; one that nobody uses is still who had it last. */
 async function ownSenders(
   db: Db,
   businessIds: readonly number[],
@@ -188,8 +189,10 @@ async function ownSenders(
 ): Promise<{ business_id: number; address: string }[]> {
   if (addresses.length === 0) return [];
   const { rows } = await sql<{ business_id: number; address: string }>`
-    select business_id, address from senders where channel = 'email' and active
-      and business_id = any(${[...businessIds]}::bigint[]) and address = any(${[...addresses]}::text[])`.execute(
+    select s.business_id, s.address from senders s where s.channel = 'email'
+      and s.business_id = any(${[...businessIds]}::bigint[]) and s.address = any(${[...addresses]}::text[])
+      and (s.active or not exists (
+        select 1 from senders o where o.channel = 'email' and o.address = s.address and o.active))`.execute(
     db,
   );
   return rows;

@@ -70,7 +70,8 @@ export async function readBusinesses(tx: Tx, ids: number[]): Promise<Map<number,
 
 /**
  * The sender of each queued draft, in one statement: the one named, else of the draft's location,
- * else one of no location, the oldest first.
+ * else one of no location, the oldest first. One that was removed still receives: a client who writes
+ * to it must not be lost.
  */
 export async function chooseSenders(
   tx: Tx,
@@ -83,13 +84,14 @@ export async function chooseSenders(
     ch: draft.channel,
     a: ownAddress ?? null,
     l: draft.locationId ?? null,
+    r: draft.act === 'receive',
   }));
   const { rows } = await sql<SenderFacts & { i: number }>`
     select w.i, s.address, s.provider, s.location_id
-    from jsonb_to_recordset(${JSON.stringify(asked)}::jsonb) as w(i int, b bigint, ch text, a text, l bigint)
+    from jsonb_to_recordset(${JSON.stringify(asked)}::jsonb) as w(i int, b bigint, ch text, a text, l bigint, r boolean)
     cross join lateral (
       select address, provider, location_id from senders
-      where business_id = w.b and channel = w.ch and active and (w.a is null or address = w.a)
+      where business_id = w.b and channel = w.ch and (active or (w.r and w.a is not null)) and (w.a is null or address = w.a)
       order by (location_id is not distinct from w.l) desc, (location_id is null) desc, created_at, sender_id
       limit 1
     ) s`.execute(tx);
@@ -103,8 +105,8 @@ export function noSender(draft: Draft): Fault {
   const path = draft.act === 'receive' ? 'to' : 'from';
   const detail =
     draft.ownAddress === undefined
-      ? `The business has no active sender for ${draft.channel}. Add one with POST /business/onboard.`
-      : `${draft.ownAddress} is not an active ${draft.channel} sender of the business. ${path === 'from' ? 'Leave `from` out, or add' : 'Add'} it with POST /business/onboard.`;
+      ? `The business has no active sender for ${draft.channel}. Add one with PUT /businesses/{business_id}/senders.`
+      : `${draft.ownAddress} is not an active ${draft.channel} sender of the business. ${path === 'from' ? 'Leave `from` out, or add' : 'Add'} it with PUT /businesses/{business_id}/senders.`;
   return new Fault('no_sender', detail, { errors: [{ path, message: detail, code: 'not_found' }] });
 }
 

@@ -5,9 +5,17 @@ export { type CarrierEvents, createCarrierEvents } from './carrier-events.ts';
 export { deliveryJobs } from './deliver.ts';
 export type { Draft, Written } from './draft.ts';
 export { emailRoutes } from './email-routes.ts';
+export {
+  contentGone,
+  eraseCarrierEvents,
+  forgetBeside,
+  forgetTold,
+  forgetWordsAndFiles,
+  hasContent,
+  onlyHarmless,
+} from './forget-content.ts';
 export { hoursVerdict, localTime } from './hours.ts';
 export { createIntake, type Intake } from './intake.ts';
-export { forgetFiles } from './mail-content.ts';
 export { mediaJobs } from './media.ts';
 export { messageActRoutes } from './message-routes.ts';
 export type { CallStart, NotedCall } from './note-call.ts';
@@ -27,5 +35,5 @@ export { readSearch } from './search-query.ts';
 export { searchRoutes } from './search-routes.ts';
 export { writeTimeline } from './timeline.ts';
 export { unsubscribe } from './unsubscribe.ts';
-export { forgetWords, tsvectorOf } from './words.ts';
+export { tsvectorOf } from './words.ts';
 export { writeMessages } from './write-messages.ts';

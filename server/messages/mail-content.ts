@@ -213,7 +213,7 @@ export function withFiles(db: Db, message: ClaimedMessage): OutgoingMessage {
   return { ...message, mail: { ...mail, attachments } };
 }
 
-/** Takes the files of messages away whose client was erased. */
+/** Takes the files of messages away whose content is gone. */
 export async function forgetFiles(tx: Tx, businessId: number, messageIds: string[]): Promise<void> {
   await sql`delete from attachments where business_id = ${businessId} and message_id = any(${messageIds}::uuid[])`.execute(
     tx,

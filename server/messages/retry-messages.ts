@@ -150,7 +150,10 @@ export async function retryMessage(
   if (reason === 'recorded')
     throw new Fault('conflict', 'Another system sent this message, Omega only recorded it. Send it anew.');
   if (reason === 'erased')
-    throw new Fault('conflict', 'Its client was erased: there is nothing left to send.');
+    throw new Fault(
+      'conflict',
+      'Its content is gone (its client was erased, or it is older than the business keeps content): there is nothing left to send.',
+    );
   if (reason) {
     const { advice } = explainFailure(row.provider, row.error_code, row.reason);
     throw new Fault(

@@ -8,3 +8,4 @@ export type {
   WebhookAnswer,
   WebhookSource,
 } from './source.ts';
+export { forgetReceiptsOf } from './store.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type Selectable, sql } from 'kysely';
-import type { Db, ReceiptState, Tables } from '../core/db/index.ts';
+import type { Db, ReceiptState, Tables, Tx } from '../core/db/index.ts';
 import type { RawWebhook } from '../core/http/index.ts';
 import { newId } from '../core/ids.ts';
 import type { Secrets } from '../core/secrets.ts';
@@ -140,6 +140,27 @@ export async function forgetReceipts(db: Db, now: Date): Promise<number> {
           select receipt_id, sum(octet_length(body)) over (order by receipt_id desc) as bytes
           from webhook_receipts where state = 'quarantined'
         ) q where bytes > ${mostQuarantinedBytes} limit ${deletedAtOnce}))`.execute(db);
+  return Number(numAffectedRows ?? 0);
+}
+
+/**
+ * Throws away the oldest receipts of a business that came before then, some at a time. Ids are in the
+ * order of their coming: only the first few are looked at.
+ *
+ * @returns how many
+ */
+export async function forgetReceiptsOf(
+  tx: Tx,
+  businessId: number,
+  before: Date,
+  atOnce: number,
+): Promise<number> {
+  const { numAffectedRows } = await sql`
+    delete from webhook_receipts where receipt_id in (
+      select receipt_id from (
+        select receipt_id, received_at, state from webhook_receipts
+        where business_id = ${businessId} order by receipt_id limit ${atOnce}) oldest
+      where received_at < ${before} and state <> 'kept')`.execute(tx);
   return Number(numAffectedRows ?? 0);
 }
 

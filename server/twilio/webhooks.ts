@@ -143,7 +143,7 @@ function mediaOf(form: TwilioForm): string[] {
 }
 
 /**
- * Whose text it is: of those with the number as a sender; where none has it, as with a number in the pool of a
+ * Whose text it is: of those with the number as a sender, or else who had it until they removed it; where none has it, as with a number in the pool of a
  * messaging service, of the one that has the account, or the service. A number that two businesses share is
  * blocked for both by one STOP, so both get the text.
  */
@@ -155,14 +155,14 @@ async function ownersOf(
 ): Promise<readonly number[]> {
   const holders = await db
     .selectFrom('senders')
-    .select('business_id')
+    .select(['business_id', 'active'])
     .where('business_id', 'in', [...businessIds])
     .where('address', '=', at.address)
     .where('channel', '=', at.channel)
-    .where('active', '=', true)
     .orderBy('business_id')
     .execute();
-  if (holders.length > 0) return holders.map((row) => row.business_id);
+  const using = holders.filter((row) => row.active);
+  if (holders.length > 0) return (using.length > 0 ? using : holders).map((row) => row.business_id);
   if (businessIds.length === 1) return businessIds;
   const { MessagingServiceSid: service } = form;
   if (!service) return [];

@@ -33,6 +33,7 @@ beforeAll(async () => {
     cursors: createCursors(secrets),
     intake: createIntake({ db, queue, clock: systemClock, secrets, lanes: 1 }),
     receipts: createReceipts({ db, clock: systemClock, log, secrets, sources: [] }),
+    carriers: new Map(),
     version: '0.0.0',
     basePath: '/omega',
     publicUrl: 'http://127.0.0.1',

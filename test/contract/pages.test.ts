@@ -68,6 +68,15 @@ const lists: Partial<Record<OperationId, List>> = {
     row: 'staff_id',
     write: () => onboard({ staffs: [{ staff_id: 80_000 + made++, name: 'Rosa Lind' }] }),
   },
+  listSenders: {
+    row: 'sender_id',
+    write: () =>
+      api.call('PUT', '/businesses/1001/senders', {
+        channel: 'sms',
+        address: `+1202556${1000 + made++}`,
+        provider: 'simulator',
+      }),
+  },
   listConsents: { row: 'consent_id', write: consent },
   getMessagesByRequest: ofRequest,
   getBusinessMessagesByRequest: ofRequest,

@@ -44,6 +44,7 @@ const nobody: Things = {
   attachment_id: '0198c2a4-0000-7000-8000-00000000afff',
   import_id: '0198c2a4-0000-7000-8000-00000000ab1e',
   session_id: '0198c2a4-0000-7000-8000-00000000cafe',
+  sender_id: '0198c2a4-0000-7000-8000-00000000fade',
   receipt_id: '0198c2a4-0000-7000-8000-00000000face',
   token: `oms_${'A'.repeat(43)}`,
   phone: '+13035559009',

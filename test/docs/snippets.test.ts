@@ -200,6 +200,8 @@ test('every step of the guide stands for curl and for the client', () => {
       'Pages',
       'Scheduling',
       'Import',
+      'Senders',
+      'Retention',
     ]),
   );
   for (const step of steps.slice(0, -1)) {

@@ -338,6 +338,26 @@ describe('each provider hands over the same mail', () => {
   });
 });
 
+test('removeSender: mail to a sender that was removed is still its business’s, and not of another that has it now', async () => {
+  const senders = '/businesses/1001/senders';
+  const { body: old } = await api.call('PUT', senders, {
+    channel: 'email',
+    address: 'old@lotus.example',
+    provider: 'simulator',
+  });
+  expect((await api.call('DELETE', `${senders}/${old.sender_id}`, {})).status).toBe(200);
+  const to = 'old@lotus.example';
+  expect(await receive(mail({ to }), to)).toMatchObject({ to, direction: 'inbound', unread: true });
+  // Rival takes the address over, with an account of its own: what comes to it by ours is not for us to read.
+  const taken = await omega.platform.call('PUT', '/businesses/2002/senders', {
+    channel: 'email',
+    address: to,
+    provider: 'simulator',
+  });
+  expect(taken.status).toBe(201);
+  expect(await receive(mail({ to }), to)).toBe(null);
+});
+
 describe('whose password', () => {
   test("listEmailWebhooks: SendGrid's inbound mail needs the password of its own business", async () => {
     const form = multipart([{ name: 'email', content: mail({}) }]);

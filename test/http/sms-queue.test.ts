@@ -241,7 +241,7 @@ describe('the sender', () => {
     const bare = await omega.business({ business_id: 3003, senders: [] });
     const answer = await bare.api.post('/sms/queue', { to: newPhone(), content: 'Hello' });
     expectProblem(answer, 422, 'no_sender');
-    expect(answer.body.detail).toContain('POST /business/onboard');
+    expect(answer.body.detail).toContain('PUT /businesses/{business_id}/senders');
     expect((await bare.api.get('/businesses/3003/conversations')).body.data).toEqual([]);
   });
 

@@ -27,6 +27,7 @@ export interface Things {
   link: string;
   import_id: string;
   session_id: string;
+  sender_id: string;
   /** What a carrier posted: nobody's but the platform's. */
   receipt_id: string;
   token: string;
@@ -53,6 +54,7 @@ const thingOfField: Record<string, keyof Things> = {
   link: 'link',
   import_id: 'import_id',
   session_id: 'session_id',
+  sender_id: 'sender_id',
   receipt_id: 'receipt_id',
   token: 'token',
 };

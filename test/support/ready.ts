@@ -17,6 +17,14 @@ const makers: Partial<Record<OperationId, (ready: Ready) => Promise<Partial<Thin
   },
   cancelMessage: scheduled,
   rescheduleMessage: scheduled,
+  removeSender: async ({ api, things }) => {
+    const { body } = await api.call('PUT', `/businesses/${things.business_id}/senders`, {
+      channel: 'sms',
+      address: `+1505555${String(1000 + made++).slice(-4)}`,
+      provider: 'simulator',
+    });
+    return { sender_id: body.sender_id };
+  },
   eraseClient: async ({ api, things }) => ({ client_id: await newClient(api, things) }),
   mergeClient: async ({ api, things }) => ({ other_client_id: await newClient(api, things) }),
   confirmIdentity: async ({ api, things }) => {

@@ -77,6 +77,7 @@ export async function businessWithThings(
   const { body: link } = await api.get(
     `/businesses/${businessId}/messages/${recorded.body.message_id}/attachments/${attachment_id}/link`,
   );
+  const { body: senders } = await api.get(`/businesses/${businessId}/senders?channel=email`);
   return {
     api,
     key,
@@ -94,6 +95,7 @@ export async function businessWithThings(
       link: link.url.split('/').at(-1),
       import_id: imported.body.import_id,
       session_id: session.body.session_id,
+      sender_id: senders.data[0].sender_id,
       receipt_id: await keptWebhook(omega),
       token: session.body.token,
       phone,

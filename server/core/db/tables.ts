@@ -75,6 +75,18 @@ export interface Tables {
     paused_at: ColumnType<Date | null, never, Date | null>;
     paused_reason: ColumnType<string | null, never, string | null>;
   };
+  retention: Dated & {
+    business_id: number;
+    message_days: number | null;
+    due_at: Date | null;
+    run_started_at: Date | null;
+    run_purged: Generated<number>;
+    run_at: Date | null;
+    run_message_id: string | null;
+    last_run_at: Date | null;
+    last_run_purged: number | null;
+    messages_purged: Generated<number>;
+  };
   provider_account_names: { business_id: number; provider: string; name_key: string };
   onboarding_steps: {
     business_id: number;

@@ -55,6 +55,10 @@ export const eventTypes = [
   'call.voicemail',
   'message.attachment_added',
   'note.added',
+  'retention.changed',
+  'sender.added',
+  'sender.changed',
+  'sender.removed',
   'session.created',
   'session.expired',
 ] as const;

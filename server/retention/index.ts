@@ -1,0 +1,2 @@
+export { purgeQueue, type Retention, retentionJobs, startDueRuns } from './jobs.ts';
+export { retentionRoutes } from './routes.ts';
