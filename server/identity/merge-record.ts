@@ -186,12 +186,17 @@ export async function closeMerge(tx: Tx, now: Date, businessId: number, mergeId:
   );
 }
 
-/** What was kept of a client for a merge to be taken back goes with them; their merges stand for good. */
-export async function forgetMerges(tx: Tx, businessId: number, clientIds: number[]): Promise<void> {
-  const theirs = sql`business_id = ${businessId}
-    and (merged_client_id = any(${clientIds}::bigint[]) or into_client_id = any(${clientIds}::bigint[]))`;
+/** What was kept of a client, and of those merged into them, goes with them; these merges stand for good. */
+export async function forgetMerges(tx: Tx, businessId: number, clientId: number): Promise<void> {
+  const { rows } = await sql<{ merge_id: string }>`
+    with ids as (
+      select client_id from clients where business_id = ${businessId} and (client_id = ${clientId} or merged_into = ${clientId}))
+    update client_merges set brought = '{}', took = '{}' where business_id = ${businessId}
+      and (merged_client_id in (select client_id from ids) or into_client_id in (select client_id from ids))
+    returning merge_id`.execute(tx);
   await sql`
-    delete from client_merge_messages where business_id = ${businessId}
-      and merge_id in (select merge_id from client_merges where ${theirs})`.execute(tx);
-  await sql`update client_merges set brought = '{}', took = '{}' where ${theirs}`.execute(tx);
+    delete from client_merge_messages
+    where business_id = ${businessId} and merge_id = any(${rows.map((row) => row.merge_id)}::uuid[])`.execute(
+    tx,
+  );
 }
