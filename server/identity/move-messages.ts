@@ -52,26 +52,31 @@ export async function moveBetween(
   which: RawBuilder<unknown>,
   set?: RawBuilder<unknown>,
 ): Promise<Moved> {
-  const moved = { ...nothingMoved };
   const place = sql`conversation_id = ${target.conversation_id}, client_id = ${target.client_id}`;
-  for await (const rows of changedRows(
-    tx,
-    source.business_id,
-    source.conversation_id,
-    which,
-    set ? sql`${place}, ${set}` : place,
-  )) {
-    moved.messages += rows.length;
+  const changes = set ? sql`${place}, ${set}` : place;
+  const { business_id: businessId, conversation_id: conversationId, waiting_since: since } = source;
+  let messages = 0;
+  let asks = false;
+  let answeredAt = 0;
+  // Who waited in the one thread waits in the other, from their own first message that no answer moves along with.
+  const waiting: number[] = [];
+  for await (const rows of changedRows(tx, businessId, conversationId, which, changes)) {
+    messages += rows.length;
     for (const row of rows) {
+      const at = row.occurred_at.getTime();
+      if (row.answers) answeredAt = Math.max(answeredAt, at);
       if (row.direction !== 'inbound' || row.auto_reply) continue;
-      moved.asks ||= row.unread;
-      // Who waited in the one thread waits in the other, from their own first message that nobody answered.
-      if (source.waiting_since && row.occurred_at >= source.waiting_since)
-        moved.waits = earlier(moved.waits, row.occurred_at);
+      asks ||= row.unread;
+      if (since && at >= since.getTime()) waiting.push(at);
     }
   }
-  return moved;
+  const first = waiting.filter((at) => at > answeredAt).reduce((a, b) => Math.min(a, b), Infinity);
+  return { messages, asks, waits: first === Infinity ? null : new Date(first) };
 }
+
+/** An answer of the staff that went out and was not lost, as `waitAnew` has it. */
+export const isAnswer = sql`(direction = 'outbound' and sender_type = 'staff'
+  and status not in ('failed', 'undelivered', 'canceled', 'suppressed'))`;
 
 /** Staff, or an unmerge, put it here: whose it is is no question any more, and its reply address leads elsewhere. */
 export const asMoved = sql`ambiguous = false, threading_reason = 'moved'`;
@@ -82,6 +87,7 @@ interface ChangedRow {
   occurred_at: Date;
   unread: boolean;
   auto_reply: boolean;
+  answers: boolean;
 }
 
 async function* changedRows(
@@ -100,7 +106,7 @@ async function* changedRows(
       )
       update messages set ${set} from these
       where messages.business_id = ${businessId} and messages.message_id = these.message_id
-      returning messages.message_id, messages.direction, messages.occurred_at, messages.unread, messages.auto_reply`.execute(
+      returning messages.message_id, messages.direction, messages.occurred_at, messages.unread, messages.auto_reply, ${isAnswer} as answers`.execute(
       tx,
     );
     if (rows.length > 0) yield rows;

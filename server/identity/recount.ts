@@ -3,7 +3,7 @@ import { type LockedConversation, reopen, saveConversations } from '../conversat
 import type { Tx } from '../core/db/index.ts';
 import type { EventType, NewEvent } from '../core/events/index.ts';
 import type { Origin } from '../core/http/index.ts';
-import { earlier, type Moved, nothingMoved } from './move-messages.ts';
+import { earlier, isAnswer, type Moved, nothingMoved } from './move-messages.ts';
 
 /** What moving messages did to conversations, gathered until {@link recount} writes it into their rows. */
 export class Moves {
@@ -68,7 +68,9 @@ export async function recount(
       (select count(*)::int from messages m where m.business_id = w.b and m.conversation_id = w.c and m.unread) as unread,
       l.message_id as last_message_id, l.occurred_at as last_message_at,
       (select min(m.occurred_at) from messages m where m.business_id = w.b and m.conversation_id = w.c
-        and m.direction = 'inbound' and not m.auto_reply and m.occurred_at >= w.s) as waits_since,
+        and m.direction = 'inbound' and not m.auto_reply and m.occurred_at >= w.s
+        and m.occurred_at > coalesce((select max(occurred_at) from messages
+          where business_id = w.b and conversation_id = w.c and ${isAnswer}), '-infinity')) as waits_since,
       array(select distinct m.channel from messages m where m.business_id = w.b and m.conversation_id = w.c
         and m.direction <> 'internal' order by 1) as channels
     from jsonb_to_recordset(${JSON.stringify(asked)}::jsonb) as w(b bigint, c uuid, s timestamptz)

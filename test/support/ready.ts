@@ -19,6 +19,26 @@ const makers: Partial<Record<OperationId, (ready: Ready) => Promise<Partial<Thin
   rescheduleMessage: scheduled,
   eraseClient: async ({ api, things }) => ({ client_id: await newClient(api, things) }),
   mergeClient: async ({ api, things }) => ({ other_client_id: await newClient(api, things) }),
+  unmergeClient: async ({ api, things }) => {
+    const other_client_id = await newClient(api, things);
+    await api.post(`/businesses/${things.business_id}/clients/${things.client_id}/merge`, {
+      merge_client_id: other_client_id,
+    });
+    return { other_client_id };
+  },
+  moveMessages: async ({ api, things }) => {
+    const { body } = await api.post('/messages', {
+      ...of(things),
+      channel: 'sms',
+      direction: 'inbound',
+      from: things.phone,
+      content: 'Who is this?',
+    });
+    return {
+      message_id: body.messages?.[0]?.message_id ?? body.message_id,
+      conversation_id: body.conversation_id,
+    };
+  },
   confirmIdentity: async ({ api, things }) => {
     const phones = [`+1404555${String(1000 + made++).slice(-4)}`];
     await newClient(api, things, { phones });
