@@ -27,17 +27,14 @@ const makers: Partial<Record<OperationId, (ready: Ready) => Promise<Partial<Thin
     return { other_client_id };
   },
   moveMessages: async ({ api, things }) => {
-    const { body } = await api.post('/messages', {
-      ...of(things),
-      channel: 'sms',
-      direction: 'inbound',
+    const { body } = await api.post('/simulator/inbound', {
+      business_id: things.business_id,
       from: things.phone,
-      content: 'Who is this?',
+      to: things.sender,
+      content: 'Hello',
     });
-    return {
-      message_id: body.messages?.[0]?.message_id ?? body.message_id,
-      conversation_id: body.conversation_id,
-    };
+    // `client_id` is whose address the message came from, wherever it was put before.
+    return { ...body, other_client_id: await newClient(api, things) };
   },
   confirmIdentity: async ({ api, things }) => {
     const phones = [`+1404555${String(1000 + made++).slice(-4)}`];
