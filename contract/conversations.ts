@@ -78,6 +78,7 @@ export const exampleMessage = {
   bcc: [],
   reply_to: null,
   sender_authentication: null,
+  threading_reason: null,
   sent_by: null,
   sender_type: 'system',
   category: 'transactional',

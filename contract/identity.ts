@@ -10,6 +10,7 @@ import {
   ConversationId,
   Exactly,
   Message,
+  MessageId,
   Nullable,
   OneOf,
   RequestId,
@@ -31,7 +32,7 @@ export const mergeClient = operation({
   tag: 'business-clients',
   summary: 'Merge another client into this one',
   description:
-    'Everything of `merge_client_id` becomes that of the client in the path: addresses, conversations, messages, consent. If both have an open conversation the two become one. What this client has wins (the name, say), what only the other has is taken over. The other id, and that of a conversation that was folded, lead here from now on. Its main use is a client whom Omega made for an unknown number, once the host knows who it is.',
+    'Everything of `merge_client_id` becomes that of the client in the path: addresses, conversations, messages, consent. If both have an open conversation the two become one. What this client has wins (the name, say), what only the other has is taken over. The other id, and that of a conversation that was folded, lead here from now on. Its main use is a client whom Omega made for an unknown number, once the host knows who it is. A wrong one is taken back by `POST …/unmerge`.',
   auth: 'manage',
   bucket: 'send',
   input: {
@@ -45,6 +46,72 @@ export const mergeClient = operation({
     body: { merge_client_id: 1099511627776 },
     status: 200,
     answer: { ...exampleProfile, merged_from: [1099511627776] },
+  },
+});
+
+export const unmergeClient = operation({
+  id: 'unmergeClient',
+  method: 'POST',
+  path: '/businesses/{business_id}/clients/{client_id}/unmerge',
+  tag: 'business-clients',
+  summary: 'Take a merge back',
+  description:
+    'Two people were made one by mistake: `merged_client_id`, who was merged into the client of the path, is somebody of their own again. They have back what they brought: addresses, conversations and messages, what their profile said; the client of the path loses what it had from them alone and nobody changed since. What came or was sent since goes by its address: to the merged client where they alone brought that address, else (a note, a guest in a mail thread, an address of both) it stays. A message that staff moved to a third client stays there. The old ids, of the client and of a conversation that was folded, answer as themselves again. Consent belongs to addresses and does not change. Where the client was merged into one who was merged on, the later merge is taken back first. 409 if that is not so, if the client was erased since, or if the merge was made before merges were written down. Doing it again changes nothing.',
+  auth: 'manage',
+  bucket: 'send',
+  input: {
+    params: ofClient,
+    body: Exactly({ merged_client_id: ClientId, request_id: Type.Optional(RequestId) }),
+  },
+  output: { 200: ClientProfile },
+  errors: ['not_found', 'conflict'],
+  example: {
+    params: ids,
+    body: { merged_client_id: 502 },
+    status: 200,
+    answer: { ...exampleProfile, client_id: 502 },
+  },
+});
+
+export const moveMessages = operation({
+  id: 'moveMessages',
+  method: 'POST',
+  path: '/businesses/{business_id}/clients/{client_id}/conversations/{conversation_id}/messages/move',
+  tag: 'business-clients',
+  summary: "Move messages to another client's conversation",
+  description:
+    "Messages that landed in the wrong client's thread go to that of `to_client_id`: the conversation that is not closed, else the latest, else a new one; it opens again if one of them waits for an answer. Without `to_client_id` they go to whoever has the address they are from (or were sent to), and where nobody has it, to a client made for it: so a stranger's mail is split off a thread. Files, search and timeline go along, replies to a moved mail come to where it is now, and `threading_reason` says `moved`. Addresses and consent stay as they are: give the client the address with `PUT` if the next message is to find them. All are moved, or none: one that waits to be sent or is being sent is 409. Those that stand there already are not counted.",
+  auth: 'send',
+  bucket: 'send',
+  input: {
+    params: ofConversation,
+    body: Exactly({
+      message_ids: Type.Array(MessageId, {
+        minItems: 1,
+        maxItems: 100,
+        description: 'Messages of this conversation, notes among them; 1-100.',
+      }),
+      to_client_id: Type.Optional(ClientId),
+      request_id: Type.Optional(RequestId),
+    }),
+  },
+  output: {
+    200: Type.Object({
+      moved: Type.Integer({ minimum: 0, description: 'How many.' }),
+      conversation_id: ConversationId,
+      client_id: ClientId,
+    }),
+  },
+  errors: ['not_found', 'conflict'],
+  example: {
+    params: { ...ids, conversation_id: exampleConversation.conversation_id },
+    body: { message_ids: ['0198c2a4-7b1e-7c3a-9f57-2f4a1c9d0e11'], to_client_id: 502 },
+    status: 200,
+    answer: {
+      moved: 1,
+      conversation_id: '0198c2a4-7b1e-7c3a-9f57-2f4a1c9d0e55',
+      client_id: 502,
+    },
   },
 });
 

@@ -270,6 +270,10 @@ export const Call = Type.Object({
 });
 export type Call = Static<typeof Call>;
 
+/** Why a message stands in its conversation. */
+export const threadingReasons = ['reply_address', 'references', 'sender_address', 'moved'] as const;
+export type ThreadingReason = (typeof threadingReasons)[number];
+
 export const Message = Type.Object({
   message_id: MessageId,
   conversation_id: ConversationId,
@@ -315,6 +319,12 @@ export const Message = Type.Object({
           'Of a received mail: what the receiving server found out about its sender (`pass`, `fail`, `none`, …; RFC 8601). A mail without a `pass` of DMARC may be from anybody.',
       },
     ),
+  ),
+  threading_reason: Nullable(
+    OneOf(threadingReasons, {
+      description:
+        'Why it stands in this conversation. Of a received mail: it came to the `reply_address` of a mail of yours, it answers a mail that stands here (`references`), or it was found by its sender (`sender_address`). `moved`: it stood elsewhere before. Null of all others.',
+    }),
   ),
   sent_by: Nullable(StaffId),
   sender_type: SenderType,

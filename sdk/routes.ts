@@ -70,6 +70,9 @@ export const routes: { readonly [Id in OperationId]: `${Contract[Id]['method']} 
   getClientImport: 'GET /businesses/{business_id}/clients/imports/{import_id}',
   listClientImportErrors: 'GET /businesses/{business_id}/clients/imports/{import_id}/errors',
   mergeClient: 'POST /businesses/{business_id}/clients/{client_id}/merge',
+  unmergeClient: 'POST /businesses/{business_id}/clients/{client_id}/unmerge',
+  moveMessages:
+    'POST /businesses/{business_id}/clients/{client_id}/conversations/{conversation_id}/messages/move',
   exportClient: 'GET /businesses/{business_id}/clients/{client_id}/export',
   eraseClient: 'DELETE /businesses/{business_id}/clients/{client_id}',
   confirmIdentity:

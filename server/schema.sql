@@ -116,6 +116,25 @@ CREATE TABLE public.client_imports (
     CONSTRAINT client_imports_status_check CHECK ((status = ANY (ARRAY['running'::text, 'complete'::text, 'interrupted'::text])))
 );
 
+CREATE TABLE public.client_merge_messages (
+    business_id bigint NOT NULL,
+    message_id uuid NOT NULL,
+    merge_id uuid NOT NULL,
+    conversation_id uuid NOT NULL
+);
+
+CREATE TABLE public.client_merges (
+    business_id bigint NOT NULL,
+    merge_id uuid NOT NULL,
+    merged_client_id bigint NOT NULL,
+    into_client_id bigint NOT NULL,
+    led jsonb NOT NULL,
+    brought jsonb NOT NULL,
+    took jsonb NOT NULL,
+    merged_at timestamp with time zone NOT NULL,
+    undone_at timestamp with time zone
+);
+
 CREATE TABLE public.clients (
     business_id bigint NOT NULL,
     client_id bigint NOT NULL,
@@ -289,8 +308,10 @@ CREATE TABLE public.messages (
     mail_id text,
     reply_text text,
     sender_authentication jsonb,
+    threading_reason text,
     cancel_on_reply boolean DEFAULT false NOT NULL,
-    CONSTRAINT messages_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text, 'internal'::text])))
+    CONSTRAINT messages_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text, 'internal'::text]))),
+    CONSTRAINT messages_threading_reason_check CHECK ((threading_reason = ANY (ARRAY['reply_address'::text, 'references'::text, 'sender_address'::text, 'moved'::text])))
 );
 
 CREATE TABLE public.onboarding_steps (
@@ -505,6 +526,12 @@ ALTER TABLE ONLY public.client_imports
 ALTER TABLE ONLY public.client_imports
     ADD CONSTRAINT client_imports_pkey PRIMARY KEY (business_id, import_id);
 
+ALTER TABLE ONLY public.client_merge_messages
+    ADD CONSTRAINT client_merge_messages_pkey PRIMARY KEY (business_id, message_id, merge_id);
+
+ALTER TABLE ONLY public.client_merges
+    ADD CONSTRAINT client_merges_pkey PRIMARY KEY (business_id, merge_id);
+
 ALTER TABLE ONLY public.clients
     ADD CONSTRAINT clients_pkey PRIMARY KEY (business_id, client_id);
 
@@ -611,6 +638,12 @@ CREATE UNIQUE INDEX client_addresses_primary ON public.client_addresses USING bt
 
 CREATE INDEX client_imports_newest ON public.client_imports USING btree (business_id, started_at DESC, import_id DESC);
 
+CREATE INDEX client_merge_messages_of ON public.client_merge_messages USING btree (business_id, merge_id, message_id);
+
+CREATE INDEX client_merges_into ON public.client_merges USING btree (business_id, into_client_id);
+
+CREATE INDEX client_merges_of ON public.client_merges USING btree (business_id, merged_client_id, merge_id DESC);
+
 CREATE INDEX clients_by_last_seen ON public.clients USING btree (business_id, COALESCE(last_seen_at, '-infinity'::timestamp with time zone) DESC, client_id DESC) WHERE ((merged_into IS NULL) AND (erased_at IS NULL));
 
 CREATE INDEX clients_by_name ON public.clients USING btree (business_id, sort_name COLLATE "C", client_id) WHERE ((merged_into IS NULL) AND (erased_at IS NULL));
@@ -653,7 +686,7 @@ CREATE INDEX conversations_waiting ON public.conversations USING btree (business
 
 CREATE INDEX dead_letters_of_queue ON public.dead_letters USING btree (queue, dead_letter_id);
 
-CREATE INDEX events_about_client ON public.events USING btree (business_id, ((data ->> 'client_id'::text))) WHERE (type = ANY (ARRAY['client.created'::text, 'client.updated'::text, 'client.merged'::text, 'consent.granted'::text, 'consent.revoked'::text, 'message.failed'::text, 'message.undelivered'::text, 'appointment.possible_cancellation'::text]));
+CREATE INDEX events_about_client ON public.events USING btree (business_id, ((data ->> 'client_id'::text))) WHERE (type = ANY (ARRAY['client.created'::text, 'client.updated'::text, 'client.merged'::text, 'client.unmerged'::text, 'consent.granted'::text, 'consent.revoked'::text, 'message.failed'::text, 'message.undelivered'::text, 'appointment.possible_cancellation'::text]));
 
 CREATE INDEX message_words_found ON public.message_words USING gin (words);
 
@@ -740,6 +773,18 @@ ALTER TABLE ONLY public.client_import_errors
 
 ALTER TABLE ONLY public.client_imports
     ADD CONSTRAINT client_imports_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);
+
+ALTER TABLE ONLY public.client_merge_messages
+    ADD CONSTRAINT client_merge_messages_business_id_merge_id_fkey FOREIGN KEY (business_id, merge_id) REFERENCES public.client_merges(business_id, merge_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.client_merge_messages
+    ADD CONSTRAINT client_merge_messages_business_id_message_id_fkey FOREIGN KEY (business_id, message_id) REFERENCES public.messages(business_id, message_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.client_merges
+    ADD CONSTRAINT client_merges_business_id_into_client_id_fkey FOREIGN KEY (business_id, into_client_id) REFERENCES public.clients(business_id, client_id);
+
+ALTER TABLE ONLY public.client_merges
+    ADD CONSTRAINT client_merges_business_id_merged_client_id_fkey FOREIGN KEY (business_id, merged_client_id) REFERENCES public.clients(business_id, client_id);
 
 ALTER TABLE ONLY public.clients
     ADD CONSTRAINT clients_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);

@@ -113,7 +113,26 @@ async function readBook(tx: Tx, wanted: WantedClient[], book: Book): Promise<voi
     k: want.kind,
     a: want.address ?? null,
   }));
-  const found = await sql<BookRow>`
+  for (const row of await lockNamed(tx, rows)) noteClient(book, row);
+  // Those whom the merged ones are now; never merged themselves.
+  const survivors = wanted.flatMap((want) => {
+    const clientId = survivorOf(book, want);
+    const isThere = clientId === want.clientId || book.clients.has(clientKey(want.businessId, clientId!));
+    return isThere ? [] : [{ ...want, clientId }];
+  });
+  if (survivors.length > 0) await readBook(tx, survivors, book);
+}
+
+/**
+ * Locks the clients who are named or have a wanted address, and reads their addresses. A row shows its client as they
+ * are once they are locked, but the addresses beside it as they were before the wait: where the client changed in
+ * between (an address went back with one who was unmerged), all is read again.
+ */
+async function lockNamed(
+  tx: Tx,
+  rows: { b: number; c: number | null; k: AddressKind; a: string | null }[],
+): Promise<BookRow[]> {
+  const found = await sql<BookRow & { changed: boolean }>`
     with wanted as (select distinct * from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as w(b bigint, c bigint, k text, a text)),
     named as (
       select b as business_id, c as client_id from wanted where c is not null
@@ -122,19 +141,12 @@ async function readBook(tx: Tx, wanted: WantedClient[], book: Book): Promise<voi
         on l.business_id = b and l.kind = k and l.address = a
     )
     select c.business_id, c.client_id, c.provisional, c.last_seen_at, c.merged_into, c.erased_at,
-      l.kind, l.address, l.is_primary
-    from named join clients c using (business_id, client_id)
+      l.kind, l.address, l.is_primary, c.updated_at <> seen.updated_at as changed
+    from named join clients seen using (business_id, client_id) join clients c using (business_id, client_id)
     left join client_addresses l on l.business_id = c.business_id and l.client_id = c.client_id
     order by c.business_id, c.client_id
     for key share of c`.execute(tx);
-  for (const row of found.rows) noteClient(book, row);
-  // Those whom the merged ones are now; never merged themselves.
-  const survivors = wanted.flatMap((want) => {
-    const clientId = survivorOf(book, want);
-    const isThere = clientId === want.clientId || book.clients.has(clientKey(want.businessId, clientId!));
-    return isThere ? [] : [{ ...want, clientId }];
-  });
-  if (survivors.length > 0) await readBook(tx, survivors, book);
+  return found.rows.some((row) => row.changed) ? lockNamed(tx, rows) : found.rows;
 }
 
 function survivorOf(book: Book, want: WantedClient): number | undefined {

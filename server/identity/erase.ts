@@ -6,6 +6,7 @@ import { type NewEvent, recordEvents } from '../core/events/index.ts';
 import type { Origin } from '../core/http/index.ts';
 import type { Secrets } from '../core/secrets.ts';
 import { contentGone, forgetWordsAndFiles, hasContent, writeTimeline } from '../messages/index.ts';
+import { forgetMerges } from './merge-record.ts';
 import { changeMessages } from './move-messages.ts';
 import { eraseTraces } from './traces.ts';
 
@@ -63,6 +64,7 @@ export async function eraseClient(tx: Tx, now: Date, erasure: Erasure, secrets: 
     messagesErased += await eraseMessages(tx, businessId, conversationId);
   }
   await hashConsents(tx, businessId, clientId, addresses.onlyTheirs, secrets);
+  await forgetMerges(tx, businessId, clientId);
   await eraseRows(tx, now, businessId, clientId);
   await forgetAddresses(
     tx,

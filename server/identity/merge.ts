@@ -5,7 +5,17 @@ import type { AddressKind, Tx } from '../core/db/index.ts';
 import { recordEvents } from '../core/events/index.ts';
 import { Fault, invalid, notFound } from '../core/fault.ts';
 import type { Origin } from '../core/http/index.ts';
-import { changeMessages } from './move-messages.ts';
+import { newId } from '../core/ids.ts';
+import {
+  completeMerge,
+  type Folded,
+  noteMoved,
+  readBrought,
+  type Took,
+  takenFields,
+  writeMerge,
+} from './merge-record.ts';
+import { changeMessages, earlier } from './move-messages.ts';
 
 export interface Merge {
   businessId: number;
@@ -31,11 +41,15 @@ export async function mergeClients(tx: Tx, now: Date, merge: Merge): Promise<num
   const { target, other } = pair;
   const ids = { businessId, targetId: target.client_id, otherId: other.client_id };
 
+  const { brought, newAddresses } = await readBrought(tx, ids, other);
+  const mergeId = newId();
+  await writeMerge(tx, now, ids, mergeId, brought);
   await moveAddresses(tx, ids);
-  const conversations = await moveConversations(tx, now, ids);
+  const { folded, ...conversations } = await moveConversations(tx, now, ids, mergeId);
   await sql`update consents set client_id = ${ids.targetId}
     where business_id = ${businessId} and client_id = ${ids.otherId}`.execute(tx);
-  const changed = await saveTarget(tx, now, target, other);
+  const { took, changed } = await saveTarget(tx, now, target, other);
+  await completeMerge(tx, businessId, mergeId, folded, { ...took, addresses: newAddresses });
   await sql`
     update clients set merged_into = ${ids.targetId}, merged_at = coalesce(merged_at, ${now}::timestamptz), updated_at = ${now},
       name = null, sort_name = ${sortNameOf(null)}, search_words = '', tags = '{}', metadata = '{}', language = null, time_zone = null
@@ -133,7 +147,9 @@ async function moveConversations(
   tx: Tx,
   now: Date,
   { businessId, targetId, otherId }: Ids,
+  mergeId: string,
 ): Promise<{
+  folded: Folded | null;
   conversation_id: string | null;
   folded_conversation_id: string | null;
   messages_moved: number;
@@ -157,7 +173,13 @@ async function moveConversations(
   const kept = openOf(targetId);
   const folded = kept && openOf(otherId);
   let moved = 0;
-  if (kept && folded) moved += await fold(tx, now, kept, folded);
+  const note = (conversationId: string) => (messageIds: string[]) =>
+    noteMoved(tx, businessId, mergeId, conversationId, messageIds);
+  let trace: Folded | null = null;
+  if (kept && folded) {
+    trace = await traceOf(tx, kept, folded);
+    moved += await fold(tx, now, kept, folded, note(folded.conversation_id));
+  }
   for (const row of locked.filter((one) => one.client_id === otherId && one !== folded)) {
     moved += await changeMessages(
       tx,
@@ -165,6 +187,7 @@ async function moveConversations(
       row.conversation_id,
       sql`client_id = ${otherId}`,
       sql`client_id = ${targetId}`,
+      note(row.conversation_id),
     );
   }
   await tx
@@ -174,10 +197,24 @@ async function moveConversations(
     .where('client_id', '=', otherId)
     .execute();
   return {
+    folded: trace,
     conversation_id: (kept ?? openOf(otherId))?.conversation_id ?? null,
     folded_conversation_id: folded?.conversation_id ?? null,
     messages_moved: moved,
   };
+}
+
+/** What of a conversation is to be there again if the merge is taken back. */
+async function traceOf(tx: Tx, kept: LockedConversation, folded: LockedConversation): Promise<Folded> {
+  const { rows } = await sql<Folded>`
+    select conversation_id, ${kept.conversation_id}::uuid as kept_conversation_id, assignee_staff_id, location_id,
+      shared_kind, shared_address, identity_reason, created_at,
+      array(select r.conversation_id from conversation_redirects r
+        where r.business_id = conversations.business_id and r.merged_into = conversations.conversation_id) as redirects
+    from conversations where business_id = ${folded.business_id} and conversation_id = ${folded.conversation_id}`.execute(
+    tx,
+  );
+  return rows[0]!;
 }
 
 /** Empties one conversation into another of the same person, and leaves a sign where it was. */
@@ -186,6 +223,7 @@ async function fold(
   now: Date,
   kept: LockedConversation,
   folded: LockedConversation,
+  note: (messageIds: string[]) => Promise<void>,
 ): Promise<number> {
   const businessId = kept.business_id;
   const moved = await changeMessages(
@@ -194,6 +232,7 @@ async function fold(
     folded.conversation_id,
     sql`true`,
     sql`conversation_id = ${kept.conversation_id}, client_id = ${kept.client_id}`,
+    note,
   );
   const laterLast = (folded.last_message_at?.getTime() ?? 0) > (kept.last_message_at?.getTime() ?? 0);
   const isOpen = kept.status === 'open' || folded.status === 'open';
@@ -241,13 +280,16 @@ async function fold(
   return moved;
 }
 
-function earlier(a: Date | null, b: Date | null): Date | null {
-  if (a === null || b === null) return a ?? b;
-  return a < b ? a : b;
-}
-
-/** What only the other had is taken over. @returns what that changed */
-async function saveTarget(tx: Tx, now: Date, target: ClientRecord, other: ClientRecord) {
+/** What only the other had is taken over. @returns what that was, and what it changed */
+async function saveTarget(
+  tx: Tx,
+  now: Date,
+  target: ClientRecord,
+  other: ClientRecord,
+): Promise<{
+  took: Omit<Took, 'addresses'>;
+  changed: Record<string, { from: unknown; to: unknown }>;
+}> {
   const name = target.name ?? other.name;
   const merged = {
     name,
@@ -282,11 +324,15 @@ async function saveTarget(tx: Tx, now: Date, target: ClientRecord, other: Client
     .where('business_id', '=', target.business_id)
     .where('client_id', '=', target.client_id)
     .execute();
-  return Object.fromEntries(
-    (['name', 'location_id', 'time_zone', 'language'] as const)
-      .filter((field) => target[field] !== merged[field])
-      .map((field) => [field, { from: target[field], to: merged[field] }]),
-  );
+  const fields = takenFields.filter((field) => target[field] !== merged[field]);
+  return {
+    took: {
+      fields,
+      tags: merged.tags.filter((tag) => !target.tags.includes(tag)),
+      metadata: Object.keys(merged.metadata).filter((key) => !Object.hasOwn(target.metadata, key)),
+    },
+    changed: Object.fromEntries(fields.map((field) => [field, { from: target[field], to: merged[field] }])),
+  };
 }
 
 /** Where the two were the only ones who shared an address, it is sure now whose the messages are. */

@@ -26,6 +26,14 @@ export const personalData: Record<string, { erased: readonly string[]; kept: rea
     erased: ['business_id', 'kind', 'address', 'client_id', 'is_primary', 'created_at', 'position'],
     kept: [],
   },
+  client_merges: {
+    erased: ['brought', 'took'],
+    kept: ['business_id', 'merge_id', 'merged_client_id', 'into_client_id', 'led', 'merged_at', 'undone_at'],
+  },
+  client_merge_messages: {
+    erased: ['business_id', 'message_id', 'merge_id', 'conversation_id'],
+    kept: [],
+  },
   consents: {
     erased: ['address', 'evidence'],
     kept: ['business_id', 'consent_id', 'channel', 'category', 'state', 'source', 'client_id', 'created_at'],
@@ -111,6 +119,7 @@ export const personalData: Record<string, { erased: readonly string[]; kept: rea
       'clicked_at',
       'complained_at',
       'unsubscribed_at',
+      'threading_reason',
     ],
   },
   attachments: {

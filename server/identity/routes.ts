@@ -8,6 +8,8 @@ import { confirmIdentity } from './confirm.ts';
 import { eraseClient } from './erase.ts';
 import { consentsOfClient, messagesOfClient } from './export.ts';
 import { mergeClients } from './merge.ts';
+import { moveMessages } from './move.ts';
+import { unmergeClient } from './unmerge.ts';
 
 /** A client has at most one open conversation at a time; a thousand closed ones is a lifetime. */
 const mostConversations = 1_000;
@@ -23,6 +25,29 @@ export function identityRoutes({ cursors, secrets }: { cursors: Cursors; secrets
         by: origin,
       });
       return answer(200, await clientProfile(tx, businessId, clientId, secrets));
+    }),
+
+    write('unmergeClient', async (tx, { businessId, params, body, now, origin }) => {
+      await businessFor(tx, businessId);
+      const clientId = await unmergeClient(tx, now, {
+        businessId,
+        clientId: params.client_id,
+        mergedId: body.merged_client_id,
+        by: origin,
+      });
+      return answer(200, await clientProfile(tx, businessId, clientId, secrets));
+    }),
+
+    write('moveMessages', async (tx, { businessId, params, body, now, origin }) => {
+      const { moved, conversationId, clientId } = await moveMessages(tx, now, {
+        businessId,
+        clientId: params.client_id,
+        conversationId: params.conversation_id,
+        messageIds: body.message_ids,
+        toClientId: body.to_client_id,
+        by: origin,
+      });
+      return answer(200, { moved, conversation_id: conversationId, client_id: clientId });
     }),
 
     read('exportClient', async (db, { businessId, params, query, now }) => {

@@ -45,16 +45,26 @@ export async function eraseTraces(
     select client_id::text from clients
     where business_id = ${businessId} and (client_id = ${clientId} or merged_into = ${clientId})`.execute(tx);
   const ids = rows.map((row) => row.client_id);
+  // Those whom they were merged into by mistake: events and answers of that time tell of both.
+  const hosts = await sql<{ client_id: string }>`
+    select distinct into_client_id::text as client_id from client_merges
+    where business_id = ${businessId} and merged_client_id::text = any(${ids}::text[])`.execute(tx);
+  const hostIds = hosts.rows.map((row) => row.client_id);
   await sql`
     update events set changed = null, data = ${onlyHarmless('data')}
-    where business_id = ${businessId} and data ->> 'client_id' = any(${ids}::text[])
-      and type in ('client.created', 'client.updated', 'client.merged', 'consent.granted', 'consent.revoked', 'message.failed', 'message.undelivered', 'appointment.possible_cancellation')`.execute(
+    where business_id = ${businessId} and data ->> 'client_id' = any(${[...ids, ...hostIds]}::text[])
+      and (data ->> 'client_id' = any(${ids}::text[]) or data ->> 'merged_client_id' = any(${ids}::text[]))
+      and type in ('client.created', 'client.updated', 'client.merged', 'client.unmerged', 'consent.granted', 'consent.revoked', 'message.failed', 'message.undelivered', 'appointment.possible_cancellation')`.execute(
     tx,
   );
   // Answers that show a client. Repeating their requests is answered anew: 409.
   await sql`
     delete from requests where business_id = ${businessId} and operation not in (${sql.join(showNobody.map((id) => sql.lit(id)))})
-      and ((coalesce(answer #>> '{client,client_id}', answer ->> 'client_id') = any(${ids}::text[])
+      and (((coalesce(answer #>> '{client,client_id}', answer ->> 'client_id') = any(${ids}::text[])
+            or exists (select 1 from client_merges g
+              where g.business_id = requests.business_id and g.merged_client_id::text = any(${ids}::text[])
+                and g.into_client_id::text = coalesce(answer #>> '{client,client_id}', answer ->> 'client_id')
+                and requests.created_at between g.merged_at and coalesce(g.undone_at, 'infinity')))
           and jsonb_exists_any(answer, array['client', 'address', 'addresses', 'name']))
         or exists (select 1 from jsonb_array_elements(case when jsonb_typeof(answer -> 'candidates') = 'array' then answer -> 'candidates' else '[]' end) c
           where c ->> 'client_id' = any(${ids}::text[])))`.execute(tx);

@@ -37,7 +37,8 @@ export async function applyEvent(
           act: 'receive',
           channel: event.channel,
           direction: 'inbound',
-          ...(answered !== null && { clientId: answered, fromGuest: true }),
+          ...(answered !== null && { clientId: answered.clientId, fromGuest: true }),
+          ...(event.channel === 'email' && { threadingReason: answered?.because ?? 'sender_address' }),
           clientAddress: event.from,
           clientName: event.mail?.fromName ?? undefined,
           // A reply address is nobody's sender: the answer comes to the one that is usual.

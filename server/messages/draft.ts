@@ -20,6 +20,8 @@ export interface Draft {
   clientName?: string;
   /** Whoever answers in a thread may be anybody: the address is kept with the message, and not taken for the client's. */
   fromGuest?: boolean;
+  /** Of a received mail: how its client was found. */
+  threadingReason?: 'reply_address' | 'references' | 'sender_address';
   /** What the caller named it by, where that is not what `act` says: faults name this field. */
   clientField?: 'from' | 'to';
   /** The business's own address: chosen when left out on a queued message. */

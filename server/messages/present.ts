@@ -28,6 +28,7 @@ export function presentMessage(row: MessageRow): Message {
     bcc: row.bcc,
     reply_to: row.reply_to,
     sender_authentication: row.sender_authentication,
+    threading_reason: row.threading_reason,
     sent_by: row.sent_by,
     sender_type: row.sender_type,
     category: row.category,

@@ -177,6 +177,7 @@ function messageRow(one: Prepared, now: Date, secrets: Secrets) {
     call: draft.call ? JSON.stringify(draft.call) : null,
     ...ownMailId(one, secrets),
     auto_reply: draft.autoReply ?? false,
+    threading_reason: draft.threadingReason ?? null,
     ...timesOf(decision.status, one.occurredAt),
   };
 }

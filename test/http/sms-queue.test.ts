@@ -86,6 +86,7 @@ describe('POST /sms/queue', () => {
       call: null,
       reply_text: null,
       sender_authentication: null,
+      threading_reason: null,
     });
   });
 

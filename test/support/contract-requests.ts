@@ -41,6 +41,8 @@ const thingOfField: Record<string, keyof Things> = {
   business_id: 'business_id',
   client_id: 'client_id',
   merge_client_id: 'other_client_id',
+  merged_client_id: 'other_client_id',
+  to_client_id: 'other_client_id',
   staff_id: 'staff_id',
   sent_by: 'staff_id',
   assignee: 'staff_id',

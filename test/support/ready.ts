@@ -27,6 +27,23 @@ const makers: Partial<Record<OperationId, (ready: Ready) => Promise<Partial<Thin
   },
   eraseClient: async ({ api, things }) => ({ client_id: await newClient(api, things) }),
   mergeClient: async ({ api, things }) => ({ other_client_id: await newClient(api, things) }),
+  unmergeClient: async ({ api, things }) => {
+    const other_client_id = await newClient(api, things);
+    await api.post(`/businesses/${things.business_id}/clients/${things.client_id}/merge`, {
+      merge_client_id: other_client_id,
+    });
+    return { other_client_id };
+  },
+  moveMessages: async ({ api, things }) => {
+    const { body } = await api.post('/simulator/inbound', {
+      business_id: things.business_id,
+      from: things.phone,
+      to: things.sender,
+      content: 'Hello',
+    });
+    // `client_id` is whose address the message came from, wherever it was put before.
+    return { ...body, other_client_id: await newClient(api, things) };
+  },
   confirmIdentity: async ({ api, things }) => {
     const phones = [`+1404555${String(1000 + made++).slice(-4)}`];
     await newClient(api, things, { phones });

@@ -3,7 +3,7 @@
  * two. Columns that the database fills are {@link Generated}.
  */
 import type { ColumnType, Generated } from 'kysely';
-import type { MessageStatus, ReceiptState, VoiceSettings } from '../../../contract/index.ts';
+import type { MessageStatus, ReceiptState, ThreadingReason, VoiceSettings } from '../../../contract/index.ts';
 
 export type { MessageStatus, ReceiptState };
 
@@ -125,6 +125,23 @@ export interface Tables {
     position: Generated<number>;
     created_at: Date;
   };
+  client_merges: {
+    business_id: number;
+    merge_id: string;
+    merged_client_id: number;
+    into_client_id: number;
+    led: Json<number[]>;
+    brought: Json<Record<string, unknown>>;
+    took: Json<Record<string, unknown>>;
+    merged_at: Date;
+    undone_at: Date | null;
+  };
+  client_merge_messages: {
+    business_id: number;
+    message_id: string;
+    merge_id: string;
+    conversation_id: string;
+  };
   consents: {
     business_id: number;
     consent_id: string;
@@ -233,6 +250,7 @@ export interface Tables {
     superseded_attempts: Generated<number>;
     answers_since: Date | null;
     mail_id: string | null;
+    threading_reason: ThreadingReason | null;
   };
   attachments: {
     business_id: number;
