@@ -22,6 +22,7 @@ import {
   messageRoutes,
   searchRoutes,
 } from './messages/index.ts';
+import { type EventStreams, realtimeRoutes } from './realtime/index.ts';
 import { type Receipts, receiptRoutes, type WebhookSource } from './receipts/index.ts';
 import { simulatorRoutes } from './simulator/index.ts';
 import { twilioRoutes, twilioSources } from './twilio/index.ts';
@@ -31,6 +32,7 @@ export interface AppParts {
   queue: JobQueue;
   /** Tells of new events. */
   events: EventSignal;
+  streams: EventStreams;
   clock: Clock;
   secrets: Secrets;
   cursors: Cursors;
@@ -63,6 +65,7 @@ export function allRoutes(parts: AppParts): Binding[] {
     ...simulatorRoutes({ intake: parts.intake, enabled: parts.simulator }),
     ...callRoutes(parts),
     ...receiptRoutes(parts),
+    ...realtimeRoutes({ ...parts, db: parts.database.db }),
     ...twilioRoutes(parts),
     ...mailRoutes(parts),
   ];

@@ -9,6 +9,7 @@ import { createLog } from '../../server/core/log.ts';
 import { createJobQueue } from '../../server/core/queue/index.ts';
 import { createSecrets } from '../../server/core/secrets.ts';
 import { createIntake } from '../../server/messages/index.ts';
+import { createEventStreams } from '../../server/realtime/index.ts';
 import { createReceipts } from '../../server/receipts/index.ts';
 import { testSecret } from '../support/omega.ts';
 
@@ -20,10 +21,12 @@ beforeAll(async () => {
   const { db } = database;
   const secrets = createSecrets(testSecret);
   const queue = createJobQueue(database, { queues: [], log, clock: systemClock, supervise: false });
+  const events = createEventSignal(database, log);
   bindings = allRoutes({
     database,
     queue,
-    events: createEventSignal(database, log),
+    events,
+    streams: createEventStreams({ db, events, log }),
     clock: systemClock,
     secrets,
     cursors: createCursors(secrets),
