@@ -34,8 +34,10 @@ const reconnectMs = 2_000;
 const retryAfterS = 15;
 /** Read at once for a reader; so many events at most wait in memory, whatever the readers do. */
 const pageSize = 50;
-/** Bytes that wait for a reader before no more is read for it, beside what the socket holds. */
+/** Bytes that wait for a reader, beside what the socket holds, before no more is read for it. */
 const highWaterMark = 64 * 1024;
+/** Of a page that was read anyway it gets more than that: else large events would be read again and again. */
+const mostWaiting = 256 * 1024;
 
 export interface StreamRequest {
   businessId: number;
@@ -161,7 +163,7 @@ export function createEventStreams(options: {
     for (const reader of readers) {
       if (!channel.readers.has(reader) || reader.doubted) continue;
       for (const { sequence, type } of slice.rows) {
-        if (reader.fullSince !== null) break;
+        if (reader.stream.readableLength > mostWaiting) break;
         reader.position = sequence;
         if (wants(reader, type)) {
           reader.told = sequence;
@@ -172,7 +174,7 @@ export function createEventStreams(options: {
   }
 
   function push(reader: Reader, text: string): void {
-    if (!reader.stream.push(text)) reader.fullSince = performance.now();
+    if (!reader.stream.push(text)) reader.fullSince ??= performance.now();
   }
 
   async function beat(reader: Reader): Promise<void> {
