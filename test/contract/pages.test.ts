@@ -96,9 +96,7 @@ const lists: Partial<Record<OperationId, List>> = {
 };
 
 describe('the pages of a list show each row once that was there, while others write', () => {
-  const paged = operations.filter(
-    ([, row]) => row.input.query?.properties.cursor && !row.eventStream,
-  );
+  const paged = operations.filter(([, row]) => row.input.query?.properties.cursor && !row.eventStream);
 
   test.each(paged)('%s', async (id, operation) => {
     const list = lists[id];
