@@ -15,6 +15,7 @@ export const errorCodes = {
   conflict: { status: 409, title: 'The change no longer fits what is there' },
   conversation_changed: { status: 409, title: 'Messages came since the one you answer' },
   request_in_progress: { status: 409, title: 'The first request with this request_id still runs' },
+  cursor_expired: { status: 410, title: 'The cursor leads to events that are no longer kept' },
   body_too_large: { status: 413, title: 'The body is too large' },
   uri_too_long: { status: 414, title: 'The URL is too long' },
   unsupported_media_type: { status: 415, title: 'This content type is not read here' },

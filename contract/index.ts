@@ -2,6 +2,7 @@
 import * as attachments from './attachments.ts';
 import * as authentication from './authentication.ts';
 import * as business from './business.ts';
+import * as changes from './changes.ts';
 import * as clientImports from './client-imports.ts';
 import * as clients from './clients.ts';
 import * as consents from './consents.ts';
@@ -105,6 +106,8 @@ export const contract = {
   receiveTwilioSms: twilio.receiveTwilioSms,
   updateTwilioSmsStatus: twilio.updateTwilioSmsStatus,
   simulateInbound: simulator.simulateInbound,
+  listChanges: changes.listChanges,
+  streamEvents: changes.streamEvents,
   listWebhookReceipts: receipts.listWebhookReceipts,
   getWebhookReceipt: receipts.getWebhookReceipt,
   replayWebhookReceipt: receipts.replayWebhookReceipt,
@@ -131,6 +134,7 @@ export const tags: Record<string, string> = {
   messages: 'Messages of any channel: record, retry, find, look into, move and cancel.',
   'voice-calls': 'Calls from the browser and from clients; how each location takes them.',
   'business-clients': 'The people: find them, bring them in, merge and tell apart, export and erase them.',
+  events: 'What happened, in order: as a list that goes on, and live.',
   'webhook-receipts': 'What carriers posted, as it came: look into it, and replay what was refused.',
   twilio: 'What Twilio posts to us.',
   simulator: 'A carrier to try everything with, no account needed.',

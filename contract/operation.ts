@@ -61,6 +61,11 @@ export interface Operation<
   bodyLimit?: number;
   /** The media type of an answer that is bytes and no JSON. */
   bytes?: string;
+  /**
+   * The answer goes on until one side ends it: Server-Sent Events, each with JSON of this schema as its `data`.
+   * Beside `bytes: 'text/event-stream'`.
+   */
+  eventStream?: TSchema;
   /** The body's list whose items answer for themselves: what is wrong in one is left to the operation. */
   itemsOwn?: string;
   /** The body's `request_id` is a filter; the request's own stands in the header `Idempotency-Key` alone. */
@@ -84,7 +89,10 @@ export function operation<
   const M extends Method,
   const P extends string,
   const B extends readonly string[] | undefined = undefined,
->(row: Operation<I, O, M, P> & { bodyStream?: B }): Operation<I, O, M, P> & { bodyStream?: B } {
+  const E extends TSchema | undefined = undefined,
+>(
+  row: Operation<I, O, M, P> & { bodyStream?: B; eventStream?: E },
+): Operation<I, O, M, P> & { bodyStream?: B; eventStream?: E } {
   return row;
 }
 

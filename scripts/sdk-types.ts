@@ -7,6 +7,7 @@ import {
   ClientSummary,
   Conversation,
   contract,
+  Event,
   errorCodes,
   LastMessage,
   Message,
@@ -31,7 +32,7 @@ interface Schema {
 }
 
 /** Shapes that get a name of their own, and are named wherever they stand. */
-const named = { Problem, ClientImport, ClientSummary, Conversation, LastMessage, Message };
+const named = { Problem, ClientImport, ClientSummary, Conversation, Event, LastMessage, Message };
 const nameOf = new Map(Object.entries(named).map(([name, schema]) => [key(schema), name]));
 
 /** @returns the text of `operations.d.ts`, which stands in for `sdk/operations.ts` */
@@ -44,6 +45,7 @@ export function sdkTypes(): string {
     `export interface Operations {\n${rows.map(operationType).join('\n')}\n}`,
     'export type OperationId = keyof Operations;',
     `export type StreamId = ${union(rows.filter((row) => row.bodyStream).map((row) => row.id))};`,
+    `export type EventStreamId = ${union(rows.filter((row) => row.eventStream).map((row) => row.id))};`,
   ].join('\n\n');
 }
 
@@ -55,9 +57,11 @@ function operationType(row: Operation): string {
     parts.push(
       `{ body: string | ReadableStream | Blob; content_type: ${union(row.bodyStream)}; request_id?: string }`,
     );
-  const data = row.bytes
-    ? ['Uint8Array']
-    : Object.values(row.output).map((schema) => typeOf(schema as Schema));
+  const data = row.eventStream
+    ? [typeOf(row.eventStream as Schema)]
+    : row.bytes
+      ? ['Uint8Array']
+      : Object.values(row.output).map((schema) => typeOf(schema as Schema));
   return `${doc(`${row.summary}. \`${row.method} ${row.path}\`\n\n${row.description}`)}  ${row.id}: { input: ${
     parts.join(' & ') || 'unknown'
   }; data: ${[...new Set(data)].join(' | ')} };`;

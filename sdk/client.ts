@@ -1,7 +1,17 @@
-import { type ClientErrorCode, OmegaError } from './error.ts';
+import { type ClientErrorCode, OmegaError, unwrap } from './error.ts';
 import type { OperationId, Problem } from './operations.ts';
 import { requestIdIsFilter, routes, streamed } from './routes.ts';
-import type { CallOptions, DataOf, InputFor, ListId, Methods, Result, RowOf } from './types.ts';
+import type {
+  CallId,
+  CallOptions,
+  DataOf,
+  InputFor,
+  ListId,
+  Methods,
+  Result,
+  RowOf,
+  StreamedEvent,
+} from './types.ts';
 
 export interface OmegaOptions {
   /** With the base path: `https://messages.example/omega`. */
@@ -31,7 +41,9 @@ export class Omega {
 
   constructor(options: OmegaOptions) {
     this.#options = { ...options, baseUrl: options.baseUrl.replace(/\/+$/, '') };
-    for (const id of Object.keys(routes) as OperationId[]) {
+    for (const id of Object.keys(routes) as CallId[]) {
+      // What answers otherwise than once has a method below.
+      if (id in this) continue;
       Object.defineProperty(this, id, {
         enumerable: true,
         value: (input: object = {}, callOptions: CallOptions = {}) =>
@@ -44,7 +56,7 @@ export class Omega {
    * Calls an operation by its name. A write carries one request id through all its tries (yours, or
    * one made here), so a repetition after a lost answer changes nothing and gives the first answer.
    */
-  async request<Id extends OperationId>(
+  async request<Id extends CallId>(
     id: Id,
     input: InputFor<Id>,
     options: CallOptions = {},
@@ -72,37 +84,129 @@ export class Omega {
       const asked = { ...input, ...(cursor !== null && { cursor }) } as InputFor<Id>;
       const page: Result<Id> = await this.request(id, asked, options);
       if (page.error) throw page.error;
-      const { data, next_cursor } = page.data as { data: RowOf<Id>[]; next_cursor: string | null };
+      const { data, ...more } = page.data as {
+        data: RowOf<Id>[];
+        next_cursor: string | null;
+        has_more: boolean;
+      };
       yield* data;
-      cursor = next_cursor;
+      cursor = more.has_more ? more.next_cursor : null;
     } while (cursor !== null);
   }
 
-  async #tryOnce<Id extends OperationId>(
+  /**
+   * What happened since `cursor`, page after page, up to now. Keep the last page's `next_cursor`, and begin with it the
+   * next time. @throws {@link OmegaError}
+   */
+  async *changes(
+    input: InputFor<'listChanges'>,
+    options: CallOptions = {},
+  ): AsyncGenerator<DataOf<'listChanges'>, void> {
+    for (let asked = input; ; ) {
+      const page = unwrap(await this.request('listChanges', asked, options));
+      yield page;
+      if (!page.has_more) return;
+      asked = { ...asked, cursor: page.next_cursor };
+    }
+  }
+
+  /**
+   * Events as they happen, from now on or after `cursor`: each once, in order, over as many connections as it takes.
+   * `break` or `signal` ends it. @throws {@link OmegaError} for what connecting again cannot mend
+   */
+  async *streamEvents(
+    input: InputFor<'streamEvents'>,
+    options: Pick<CallOptions, 'signal' | 'headers'> = {},
+  ): AsyncGenerator<StreamedEvent, void> {
+    let { cursor } = input;
+    for (let no = 1; ; no++) {
+      let retryAfterMs: number | null = null;
+      try {
+        for await (const { id, data } of this.#connect({ ...input, cursor }, options)) {
+          no = 0;
+          cursor = id ?? cursor;
+          if (data !== undefined) yield { ...JSON.parse(data), cursor };
+        }
+      } catch (error) {
+        if (!(error instanceof OmegaError) || !isRepeatable(error)) throw error;
+        retryAfterMs = error.retryAfterMs;
+      }
+      await pause(delayBefore(Math.max(no, 1), retryAfterMs), options.signal);
+    }
+  }
+
+  /** One connection's events: their fields, as text. */
+  async *#connect(
+    input: InputFor<'streamEvents'>,
+    options: CallOptions,
+  ): AsyncGenerator<Record<string, string>, void> {
+    const call = describe('streamEvents', input);
+    const requestId = crypto.randomUUID();
+    const silence = new AbortController();
+    /** Not while the caller is busy with an event. */
+    const heard = async <T>(answer: Promise<T>): Promise<T> => {
+      const timer = setTimeout(() => silence.abort(), longestSilenceMs);
+      return answer.finally(() => clearTimeout(timer));
+    };
+    try {
+      const response = await heard(
+        this.#fetch(call, requestId, 'text/event-stream', options, silence.signal),
+      );
+      if (!response.ok) throw errorOf(response, await response.text(), requestId);
+      const reader = response.body!.getReader();
+      const decoder = new TextDecoder();
+      let text = '';
+      for (;;) {
+        const { done, value } = await heard(reader.read());
+        if (done) return;
+        const blocks = (text + decoder.decode(value, { stream: true })).split('\n\n');
+        text = blocks.pop()!;
+        for (const block of blocks) {
+          const lines = block.split('\n').map((line) => line.split(/: (.*)/s) as [string, string]);
+          yield Object.fromEntries(lines);
+        }
+      }
+    } catch (cause) {
+      throw cause instanceof OmegaError ? cause : notReached(cause, requestId, options, silence.signal);
+    } finally {
+      silence.abort();
+    }
+  }
+
+  #fetch(
+    call: Described,
+    requestId: string,
+    accept: string,
+    options: CallOptions,
+    timeout: AbortSignal | null,
+  ): Promise<Response> {
+    const { apiKey, token, baseUrl, fetch = globalThis.fetch } = this.#options;
+    return fetch(baseUrl + call.path, {
+      method: call.method,
+      headers: {
+        accept,
+        ...(apiKey !== undefined && { 'x-api-key': apiKey }),
+        ...(token !== undefined && { authorization: `Bearer ${token}` }),
+        ...(call.contentType !== undefined && { 'content-type': call.contentType }),
+        ...(call.method !== 'GET' && { 'idempotency-key': requestId }),
+        ...options.headers,
+      },
+      body: call.body,
+      // What fetch wants to be told with a body that it must read while it sends.
+      ...(call.body instanceof ReadableStream && { duplex: 'half' }),
+      signal: AbortSignal.any([options.signal, timeout].filter((signal) => signal != null)),
+    });
+  }
+
+  async #tryOnce<Id extends CallId>(
     call: Described,
     requestId: string,
     options: CallOptions,
   ): Promise<Result<Id>> {
-    const { apiKey, token, baseUrl, fetch = globalThis.fetch, timeoutMs = 30_000 } = this.#options;
-    const givenMs = options.timeoutMs ?? (call.streams ? null : timeoutMs);
+    const givenMs = options.timeoutMs ?? (call.streams ? null : (this.#options.timeoutMs ?? 30_000));
     const timeout = givenMs === null ? null : AbortSignal.timeout(givenMs);
-    const signals = [options.signal, timeout].filter((signal) => signal != null);
     try {
-      const response = await fetch(baseUrl + call.path, {
-        method: call.method,
-        headers: {
-          accept: 'application/json',
-          ...(apiKey !== undefined && { 'x-api-key': apiKey }),
-          ...(token !== undefined && { authorization: `Bearer ${token}` }),
-          ...(call.contentType !== undefined && { 'content-type': call.contentType }),
-          ...(call.method !== 'GET' && { 'idempotency-key': requestId }),
-          ...options.headers,
-        },
-        body: call.body,
-        // What fetch wants to be told with a body that it must read while it sends.
-        ...(call.body instanceof ReadableStream && { duplex: 'half' }),
-        signal: AbortSignal.any(signals),
-      });
+      const response = await this.#fetch(call, requestId, 'application/json', options, timeout);
       const id = response.headers.get('x-request-id') ?? requestId;
       if (!response.ok) return failed(errorOf(response, await response.text(), id));
       const isJson = response.headers.get('content-type')?.includes('json') ?? false;
@@ -112,12 +216,7 @@ export class Omega {
       const replayed = response.headers.get('idempotency-replayed') === 'true';
       return { data, error: null, status: response.status, requestId: id, replayed };
     } catch (cause) {
-      const [code, message]: [ClientErrorCode, string] = options.signal?.aborted
-        ? ['aborted', 'The request was aborted.']
-        : timeout?.aborted
-          ? ['timeout', 'No answer came in time.']
-          : ['network', `The request did not get through: ${(cause as Error).message}`];
-      return failed(new OmegaError(code, message, { requestId, cause }));
+      return failed(notReached(cause, requestId, options, timeout));
     }
   }
 }
@@ -168,6 +267,20 @@ function failed(error: OmegaError) {
   return { data: null, error, status: error.status, requestId: error.requestId, replayed: false as const };
 }
 
+function notReached(
+  cause: unknown,
+  requestId: string,
+  options: CallOptions,
+  timeout: AbortSignal | null,
+): OmegaError {
+  const [code, message]: [ClientErrorCode, string] = options.signal?.aborted
+    ? ['aborted', 'The request was aborted.']
+    : timeout?.aborted
+      ? ['timeout', 'No answer came in time.']
+      : ['network', `The request did not get through: ${(cause as Error).message}`];
+  return new OmegaError(code, message, { requestId, cause });
+}
+
 function errorOf(response: Response, text: string, requestId: string): OmegaError {
   const seconds = Number(response.headers.get('retry-after') ?? Number.NaN);
   const retryAfterMs = Number.isFinite(seconds) ? seconds * 1000 : null;
@@ -196,6 +309,8 @@ function isRepeatable(error: OmegaError): boolean {
 }
 
 const longestPauseMs = 30_000;
+/** A stream that lives says so every 15 s. */
+const longestSilenceMs = 45_000;
 
 /** Doubling from a quarter of a second, with jitter so that many clients do not come back together. */
 function delayBefore(tryNo: number, retryAfterMs: number | null): number {

@@ -21,16 +21,27 @@ type StreamFields<Id extends OperationId> = [StreamTypes<Id>] extends [never]
   ? unknown
   : { body: string | ReadableStream | Blob; content_type: StreamTypes<Id>; request_id?: string };
 
+/** An event of an operation that streams them; `never` of another. */
+type EventOf<Id extends OperationId> = NonNullable<Contract[Id]['eventStream']>;
+
+/** What an operation answers; of a stream of events, each of them. */
+type Data<Id extends OperationId> = Id extends EventStreamId
+  ? Fields<EventOf<Id>>
+  : { [S in keyof Contract[Id]['output']]: Fields<Contract[Id]['output'][S]> }[keyof Contract[Id]['output']];
+
 export type Operations = {
   [Id in OperationId]: {
     input: Part<Id, 'params'> & Part<Id, 'query'> & Part<Id, 'body'> & StreamFields<Id>;
-    data: {
-      [S in keyof Contract[Id]['output']]: Fields<Contract[Id]['output'][S]>;
-    }[keyof Contract[Id]['output']];
+    data: Data<Id>;
   };
 };
 
 /** The operations whose body is a stream. */
 export type StreamId = {
   [Id in OperationId]: [StreamTypes<Id>] extends [never] ? never : Id;
+}[OperationId];
+
+/** The operations whose answer is a stream of events. */
+export type EventStreamId = {
+  [Id in OperationId]: [EventOf<Id>] extends [never] ? never : Id;
 }[OperationId];

@@ -81,6 +81,8 @@ export const routes: { readonly [Id in OperationId]: `${Contract[Id]['method']} 
   getVoiceSettings: 'GET /businesses/{business_id}/locations/{location_id}/voice',
   setVoiceSettings: 'PUT /businesses/{business_id}/locations/{location_id}/voice',
   simulateInbound: 'POST /simulator/inbound',
+  listChanges: 'GET /businesses/{business_id}/changes',
+  streamEvents: 'GET /businesses/{business_id}/events',
   listWebhookReceipts: 'GET /webhook-receipts',
   getWebhookReceipt: 'GET /webhook-receipts/{receipt_id}',
   replayWebhookReceipt: 'POST /webhook-receipts/{receipt_id}/replay',

@@ -1,5 +1,5 @@
 import type { OmegaError } from './error.ts';
-import type { OperationId, Operations } from './operations.ts';
+import type { EventStreamId, OperationId, Operations } from './operations.ts';
 
 /** What an operation takes, in one object: the path's parameters, the query and the body's fields. */
 export type InputFor<Id extends OperationId> = Operations[Id]['input'];
@@ -7,12 +7,18 @@ export type InputFor<Id extends OperationId> = Operations[Id]['input'];
 /** What it answers when all is well. */
 export type DataOf<Id extends OperationId> = Operations[Id]['data'];
 
+/** The operations that answer once: all but streams of events. */
+export type CallId = Exclude<OperationId, EventStreamId>;
+
+/** An event of a stream, and the `cursor` to begin after it with another time. */
+export type StreamedEvent = DataOf<'streamEvents'> & { cursor: string };
+
 /** A row of what a list answers page by page. */
 export type RowOf<Id extends OperationId> =
   DataOf<Id> extends { data: readonly (infer Row)[]; next_cursor: string | null } ? Row : never;
 
 /** The operations that answer page by page. */
-export type ListId = { [Id in OperationId]: [RowOf<Id>] extends [never] ? never : Id }[OperationId];
+export type ListId = { [Id in CallId]: [RowOf<Id>] extends [never] ? never : Id }[CallId];
 
 /**
  * An answer as a value: `data` or `error`, never both. Nothing is thrown for what a server answers
@@ -33,9 +39,9 @@ export interface CallOptions {
 
 type IsOptional<T> = Record<never, never> extends T ? true : false;
 
-/** A method for every operation of the contract. */
+/** A method for every operation of the contract that answers once. */
 export type Methods = {
-  [Id in keyof Operations]: IsOptional<InputFor<Id>> extends true
+  [Id in CallId]: IsOptional<InputFor<Id>> extends true
     ? (input?: InputFor<Id>, options?: CallOptions) => Promise<Result<Id>>
     : (input: InputFor<Id>, options?: CallOptions) => Promise<Result<Id>>;
 };

@@ -7,7 +7,6 @@ import { clientRoutes, consentRoutes } from './clients/index.ts';
 import { conversationRoutes } from './conversations/index.ts';
 import type { Clock } from './core/clock.ts';
 import type { Database, Db } from './core/db/index.ts';
-import type { EventSignal } from './core/events/index.ts';
 import type { Binding, Cursors } from './core/http/index.ts';
 import type { Log } from './core/log.ts';
 import type { Metrics } from './core/metrics.ts';
@@ -25,6 +24,7 @@ import {
   messageRoutes,
   searchRoutes,
 } from './messages/index.ts';
+import { type EventStreams, realtimeRoutes } from './realtime/index.ts';
 import { type Receipts, receiptRoutes, type WebhookSource } from './receipts/index.ts';
 import { retentionRoutes } from './retention/index.ts';
 import { simulatorRoutes } from './simulator/index.ts';
@@ -33,10 +33,9 @@ import { twilioRoutes, twilioSources } from './twilio/index.ts';
 export interface AppParts {
   database: Database;
   queue: JobQueue;
-  /** Tells of new events. */
-  events: EventSignal;
   /** The names of all queues. */
   queues: readonly string[];
+  streams: EventStreams;
   clock: Clock;
   log: Log;
   metrics: Metrics;
@@ -74,6 +73,7 @@ export function allRoutes(parts: AppParts): Binding[] {
     ...simulatorRoutes({ intake: parts.intake, enabled: parts.simulator }),
     ...callRoutes(parts),
     ...receiptRoutes(parts),
+    ...realtimeRoutes({ ...parts, db: parts.database.db }),
     ...twilioRoutes(parts),
     ...mailRoutes(parts),
   ];

@@ -8,7 +8,13 @@ import { allRoutes, allWebhookSources } from './app.ts';
 import { allCarriers } from './carriers.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { type Database, type DatabaseTarget, migrate, openDatabase } from './core/db/index.ts';
-import { createEventSignal, type EventType, type NewEvent, onEvents } from './core/events/index.ts';
+import {
+  createEventSignal,
+  type EventType,
+  forgetOldEvents,
+  type NewEvent,
+  onEvents,
+} from './core/events/index.ts';
 import {
   buildHttp,
   createCursors,
@@ -23,6 +29,7 @@ import { createSecrets, type Secrets } from './core/secrets.ts';
 import { createHeartbeat } from './health/index.ts';
 import { createSmtpListener, type SmtpListener, type SmtpOptions } from './mail/index.ts';
 import { createCarrierEvents, createIntake } from './messages/index.ts';
+import { createEventStreams, type StreamLimits } from './realtime/index.ts';
 import { createReceipts } from './receipts/index.ts';
 import { startDueRuns } from './retention/index.ts';
 import { secretFits, WrongSecret } from './secret-fits.ts';
@@ -45,6 +52,8 @@ export interface OmegaOptions {
   clock?: Clock;
   queueClock?: QueueClock;
   limits?: Limits;
+  /** How live streams of events are kept, and how many; what is left out is as usual. */
+  streams?: Partial<StreamLimits>;
   /** The number of proxies in front, or their addresses (a CIDR list), whose `X-Forwarded-For` is believed. */
   trustProxy?: number | string[];
   checkAnswers?: boolean;
@@ -218,6 +227,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
           receipts.tidy,
           () => startDueRuns({ db, queue, clock }),
           () => forgetOldRequests(db, new Date(clock.now())),
+          () => forgetOldEvents(db, new Date(clock.now())),
         ];
         const failures: unknown[] = [];
         // What one of them cannot do keeps no other from its own.
@@ -235,12 +245,14 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
       // One lane where there is one connection; on Postgres a slow transaction must not hold up the others.
       const intake = createIntake({ db, queue, clock, secrets, lanes: database.kind === 'pglite' ? 1 : 4 });
       closers.push(() => intake.close());
+      const streams = createEventStreams({ db, events, log, limits: options.streams });
       http = await buildHttp({
         bindings: allRoutes({
           database,
           queue,
           events,
           queues: allQueues.map(({ name }) => name),
+          streams,
           clock,
           log,
           metrics,
@@ -271,6 +283,8 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
       });
       const server = http;
       closers.push(() => closeHttp(server));
+      // They would go on for ever, and hold up the requests' end. Their readers connect elsewhere.
+      closers.push(async () => streams.close());
     }
     const smtp =
       options.server && options.smtp

@@ -688,6 +688,8 @@ CREATE INDEX dead_letters_of_queue ON public.dead_letters USING btree (queue, de
 
 CREATE INDEX events_about_client ON public.events USING btree (business_id, ((data ->> 'client_id'::text))) WHERE (type = ANY (ARRAY['client.created'::text, 'client.updated'::text, 'client.merged'::text, 'client.unmerged'::text, 'consent.granted'::text, 'consent.revoked'::text, 'message.failed'::text, 'message.undelivered'::text, 'appointment.possible_cancellation'::text]));
 
+CREATE INDEX events_by_age ON public.events USING btree (created_at);
+
 CREATE INDEX message_words_found ON public.message_words USING gin (words);
 
 CREATE INDEX message_words_newest ON public.message_words USING btree (business_id, occurred_at DESC, message_id DESC);

@@ -10,6 +10,7 @@ import { createMetrics } from '../../server/core/metrics.ts';
 import { createJobQueue } from '../../server/core/queue/index.ts';
 import { createSecrets } from '../../server/core/secrets.ts';
 import { createIntake } from '../../server/messages/index.ts';
+import { createEventStreams } from '../../server/realtime/index.ts';
 import { createReceipts } from '../../server/receipts/index.ts';
 import { testSecret } from '../support/omega.ts';
 
@@ -21,11 +22,12 @@ beforeAll(async () => {
   const { db } = database;
   const secrets = createSecrets(testSecret);
   const queue = createJobQueue(database, { queues: [], log, clock: systemClock, supervise: false });
+  const events = createEventSignal(database, log);
   bindings = allRoutes({
     database,
     queue,
-    events: createEventSignal(database, log),
     queues: [],
+    streams: createEventStreams({ db, events, log }),
     clock: systemClock,
     log,
     metrics: createMetrics(database.pools),

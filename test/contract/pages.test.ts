@@ -101,11 +101,12 @@ const lists: Partial<Record<OperationId, List>> = {
       return { ...answer, status: 200 };
     },
   },
+  listChanges: { row: 'sequence', write: newClient },
   exportClient: { row: 'message_id', write: toClient, rows: 'messages' },
 };
 
 describe('the pages of a list show each row once that was there, while others write', () => {
-  const paged = operations.filter(([, row]) => row.input.query?.properties.cursor);
+  const paged = operations.filter(([, row]) => row.input.query?.properties.cursor && !row.eventStream);
 
   test.each(paged)('%s', async (id, operation) => {
     const list = lists[id];
@@ -130,7 +131,8 @@ describe('the pages of a list show each row once that was there, while others wr
       const { status, body } = await (operation.auth === 'platform' ? omega.platform : api).get(path);
       expect(status, JSON.stringify(body)).toBe(200);
       const ids: unknown[] = body[rows].map((one: Record<string, unknown>) => one[row]);
-      return { ids, cursor: body.next_cursor };
+      // A list that can grow at its end has a cursor there too, to come back with.
+      return { ids, cursor: body.has_more ? body.next_cursor : null };
     };
 
     const there = (await page({ limit: 100 })).ids;

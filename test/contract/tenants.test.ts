@@ -162,7 +162,7 @@ describe("another business's ids in every place at once are refused as those tha
 });
 
 describe("another business's cursor is refused as one that was made up", () => {
-  const paged = walked.filter(([, row]) => row.input.query?.properties.cursor);
+  const paged = walked.filter(([, row]) => row.input.query?.properties.cursor && !row.eventStream);
 
   test.each(paged)('%s', async (_, row) => {
     const needed = (things: Things) => {

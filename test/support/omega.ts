@@ -7,6 +7,7 @@ import { defaultLimits, type Limits } from '../../server/core/http/index.ts';
 import { createLog, type Log } from '../../server/core/log.ts';
 import { createSecrets } from '../../server/core/secrets.ts';
 import { createOmega, type Omega } from '../../server/omega.ts';
+import type { StreamLimits } from '../../server/realtime/index.ts';
 import type { OnboardingPlan } from './lotus.ts';
 import { lotus } from './lotus.ts';
 import { testTemplate } from './template.ts';
@@ -71,6 +72,8 @@ export interface StartOptions {
   webhookBytes?: number;
   /** The system's time in place of the test's own: for more than one process on a database. */
   realTime?: boolean;
+  /** How live streams are kept, and how many. */
+  streams?: Partial<StreamLimits>;
 }
 
 export const testSecret = 'a secret for tests, of more than 32 bytes';
@@ -92,6 +95,7 @@ export async function startOmega(options: StartOptions = {}): Promise<RunningOme
     checkAnswers: true,
     carrierDeadlineMs: options.carrierDeadlineMs ?? 250,
     leaseS: options.leaseS,
+    streams: options.streams,
     amazonAgent: options.amazonAgent,
     webhookBytes: options.webhookBytes,
     ...(options.smtp && { smtp: { host: '127.0.0.1', port: 0, ...options.smtp } }),
@@ -153,8 +157,12 @@ export function clientOf(url: string, key: string | null): Client {
       },
       body: body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body),
     });
-    const text = await response.text();
-    const isJson = response.headers.get('content-type')?.includes('json') ?? false;
+    const type = response.headers.get('content-type') ?? '';
+    // What goes on for ever is not waited for; test/support/streams.ts reads it.
+    const goesOn = type.startsWith('text/event-stream');
+    if (goesOn) await response.body?.cancel();
+    const text = goesOn ? '' : await response.text();
+    const isJson = type.includes('json');
     return {
       status: response.status,
       headers: response.headers,

@@ -1,2 +1,3 @@
 export { createEventSignal, type EventSignal } from './event-signal.ts';
+export { eventRetentionDays, forgetOldEvents } from './forget.ts';
 export { type EventType, eventTypes, type NewEvent, onEvents, recordEvents } from './record.ts';

@@ -77,7 +77,12 @@ function documented(row: Operation): object {
     responses[status] = {
       description: descriptionOf(Number(status)),
       content: row.bytes
-        ? { [row.bytes]: { schema: { type: 'string', format: 'binary' }, ...example } }
+        ? {
+            [row.bytes]: {
+              schema: { type: 'string', ...(!row.eventStream && { format: 'binary' }) },
+              ...example,
+            },
+          }
         : { 'application/json': { schema: schemaOnly(schema), ...example } },
     };
   }
