@@ -22,6 +22,7 @@ import * as staffs from './staffs.ts';
 import * as twilio from './twilio.ts';
 import * as unsubscribe from './unsubscribe.ts';
 import * as voiceCalls from './voice-calls.ts';
+import * as webhooks from './webhooks.ts';
 
 export const contract = {
   getHealth: health.getHealth,
@@ -95,6 +96,17 @@ export const contract = {
   listWebhookReceipts: receipts.listWebhookReceipts,
   getWebhookReceipt: receipts.getWebhookReceipt,
   replayWebhookReceipt: receipts.replayWebhookReceipt,
+  createWebhook: webhooks.createWebhook,
+  listWebhooks: webhooks.listWebhooks,
+  getWebhook: webhooks.getWebhook,
+  updateWebhook: webhooks.updateWebhook,
+  deleteWebhook: webhooks.deleteWebhook,
+  rotateWebhookSecret: webhooks.rotateWebhookSecret,
+  testWebhook: webhooks.testWebhook,
+  listWebhookDeliveries: webhooks.listWebhookDeliveries,
+  getWebhookDelivery: webhooks.getWebhookDelivery,
+  retryWebhookDelivery: webhooks.retryWebhookDelivery,
+  replayWebhookDeliveries: webhooks.replayWebhookDeliveries,
 } as const satisfies Record<string, Operation>;
 
 export type Contract = typeof contract;
@@ -118,6 +130,7 @@ export const tags: Record<string, string> = {
   messages: 'Messages of any channel: record, retry, find, look into, move and cancel.',
   'voice-calls': 'Calls from the browser and from clients; how each location takes them.',
   'business-clients': 'The people: find them, bring them in, merge, export and erase them.',
+  webhooks: 'Events posted to your systems: where to, what became of each, and again.',
   'webhook-receipts': 'What carriers posted, as it came: look into it, and replay what was refused.',
   twilio: 'What Twilio posts to us.',
   simulator: 'A carrier to try everything with, no account needed.',
@@ -131,3 +144,11 @@ export * from './operation.ts';
 export type { ReceiptState } from './receipts.ts';
 export * from './shapes.ts';
 export type { VoiceSettings } from './voice-calls.ts';
+export {
+  mostReplayed,
+  type Webhook,
+  type WebhookAttempt,
+  type WebhookDelivery,
+  type WebhookDeliveryState,
+  type WebhookError,
+} from './webhooks.ts';

@@ -69,6 +69,8 @@ export const eventTypes = [
   'note.added',
   'session.created',
   'session.expired',
+  'webhook.disabled',
+  'webhook.test',
 ] as const;
 export type EventType = (typeof eventTypes)[number];
 
