@@ -80,9 +80,7 @@ const Webhook = Type.Object({
     }),
   ),
   disabled_at: Nullable(Time('When it was disabled.')),
-  failing_since: Nullable(
-    Time('Since when every attempt has failed; null where the last one got through.'),
-  ),
+  failing_since: Nullable(Time('Since when every attempt has failed; null where the last one got through.')),
   old_secret_until: Nullable(Time('Until when the secret before the last rotation signs too.')),
   created_at: Time('When it was made.'),
   updated_at: Time('When it was last changed.'),

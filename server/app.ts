@@ -25,6 +25,7 @@ import {
 import { type Receipts, receiptRoutes, type WebhookSource } from './receipts/index.ts';
 import { simulatorRoutes } from './simulator/index.ts';
 import { twilioRoutes, twilioSources } from './twilio/index.ts';
+import { type Webhooks, webhookRoutes } from './webhooks/index.ts';
 
 export interface AppParts {
   database: Database;
@@ -36,6 +37,7 @@ export interface AppParts {
   cursors: Cursors;
   intake: Intake;
   receipts: Receipts;
+  webhooks: Webhooks;
   version: string;
   basePath: string;
   /** Where carriers and browsers reach it; no slash at the end. */
@@ -65,6 +67,7 @@ export function allRoutes(parts: AppParts): Binding[] {
     ...receiptRoutes(parts),
     ...twilioRoutes(parts),
     ...mailRoutes(parts),
+    ...webhookRoutes(parts),
   ];
 }
 

@@ -23,6 +23,7 @@ import { createSmtpListener, type SmtpListener, type SmtpOptions } from './mail/
 import { createCarrierEvents, createIntake } from './messages/index.ts';
 import { createReceipts } from './receipts/index.ts';
 import { secretFits, WrongSecret } from './secret-fits.ts';
+import { createWebhooks, type WebhookOptions } from './webhooks/index.ts';
 import { allJobs, allQueues } from './worker.ts';
 
 /** What a process of Omega is made of. */
@@ -50,6 +51,8 @@ export interface OmegaOptions {
   amazonAgent?: Agent;
   /** Takes mail in by SMTP; nothing listens when left out. */
   smtp?: SmtpOptions;
+  /** How events are posted to receivers. */
+  webhooks?: WebhookOptions;
   /** Seconds of every job's lease; each queue's own when left out. Longer than the carrier's deadline. */
   leaseS?: number;
 }
@@ -128,7 +131,9 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
       apiUrl,
       simulator: options.simulator,
     });
+    const webhooks = createWebhooks({ db, queue, clock, log, secrets }, options.webhooks);
     // Their connections end after the jobs that use them.
+    closers.push(() => webhooks.close());
     closers.push(async () => {
       for (const carrier of carriers.values()) carrier.close?.();
     });
@@ -159,6 +164,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
           log,
           carriers,
           carrierEvents,
+          webhooks,
           apiUrl,
           carrierDeadlineMs: options.carrierDeadlineMs,
           leaseS: options.leaseS,
@@ -167,11 +173,14 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
     await queue.start(jobs);
 
     if (options.worker) {
+      webhooks.follow(events);
       const tidy = async () => {
         const steps = [
           carrierEvents.resume,
           receipts.resume,
           receipts.tidy,
+          webhooks.resume,
+          webhooks.tidy,
           () => forgetOldRequests(db, new Date(clock.now())),
         ];
         const failures: unknown[] = [];
@@ -200,6 +209,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
           cursors: createCursors(secrets),
           intake,
           receipts,
+          webhooks,
           version,
           basePath: options.basePath,
           publicUrl: options.publicUrl,

@@ -19,6 +19,7 @@ import {
   settleAttemptQueue,
 } from './messages/index.ts';
 import { simulatorCallbackQueue, simulatorJobs } from './simulator/index.ts';
+import { visitFailingWebhookQueue, visitJobs, visitWebhookQueue, type Webhooks } from './webhooks/index.ts';
 
 /** Every queue there is: who enqueues must know it, whether or not this process works on it. */
 export const allQueues = [
@@ -30,6 +31,8 @@ export const allQueues = [
   onboardQueue,
   wakeConversationQueue,
   missedCallQueue,
+  visitWebhookQueue,
+  visitFailingWebhookQueue,
 ] as readonly QueueDefinition<object>[];
 
 export interface WorkerParts {
@@ -42,6 +45,7 @@ export interface WorkerParts {
   log: Log;
   carriers: Carriers;
   carrierEvents: CarrierEvents;
+  webhooks: Webhooks;
   /** Where carriers reach the API: the public URL with the base path. */
   apiUrl: string;
   carrierDeadlineMs?: number;
@@ -66,5 +70,6 @@ export function allJobs(parts: WorkerParts): JobHandler[] {
     ...conversationJobs({ ...parts, db }),
     ...callJobs({ ...parts, db }),
     ...simulatorJobs(parts.carrierEvents),
+    ...visitJobs({ ...parts, db, postman: parts.webhooks.postman, concurrency: kind === 'pglite' ? 2 : 4 }),
   ];
 }

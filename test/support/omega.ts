@@ -7,6 +7,7 @@ import { defaultLimits, type Limits } from '../../server/core/http/index.ts';
 import { createLog, type Log } from '../../server/core/log.ts';
 import { createSecrets } from '../../server/core/secrets.ts';
 import { createOmega, type Omega } from '../../server/omega.ts';
+import type { WebhookOptions } from '../../server/webhooks/index.ts';
 import type { OnboardingPlan } from './lotus.ts';
 import { lotus } from './lotus.ts';
 import { testTemplate } from './template.ts';
@@ -67,6 +68,8 @@ export interface StartOptions {
   amazonAgent?: Agent;
   /** Takes mail in by SMTP on loopback: see `smtpPort`. */
   smtp?: { tls?: { cert: string; key: string } };
+  /** How events are posted to receivers; they have 250 ms unless told. */
+  webhooks?: WebhookOptions;
   /** The system's time in place of the test's own: for more than one process on a database. */
   realTime?: boolean;
 }
@@ -91,6 +94,7 @@ export async function startOmega(options: StartOptions = {}): Promise<RunningOme
     carrierDeadlineMs: options.carrierDeadlineMs ?? 250,
     leaseS: options.leaseS,
     amazonAgent: options.amazonAgent,
+    webhooks: { deadlineMs: 250, ...options.webhooks },
     ...(options.smtp && { smtp: { host: '127.0.0.1', port: 0, ...options.smtp } }),
     ...(!options.realTime && { clock, queueClock: clock }),
   });
