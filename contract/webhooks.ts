@@ -464,9 +464,9 @@ export const replayWebhookDeliveries = operation({
   errors: ['not_found', 'conflict'],
   example: {
     params: { business_id, webhook_id },
-    body: { state: 'failed', since: '2026-11-21T00:00:00Z' },
+    body: { delivery_ids: [delivery_id] },
     status: 202,
-    answer: { replayed: 12, next_sequence: null },
+    answer: { replayed: 1, next_sequence: null },
   },
 });
 

@@ -492,6 +492,7 @@ CREATE TABLE public.webhooks (
     sequence bigint NOT NULL,
     failing_since timestamp with time zone,
     failed_at timestamp with time zone,
+    slow boolean DEFAULT false NOT NULL,
     queued_at timestamp with time zone,
     later_at timestamp with time zone,
     busy_with uuid,

@@ -19,7 +19,7 @@ import {
   settleAttemptQueue,
 } from './messages/index.ts';
 import { simulatorCallbackQueue, simulatorJobs } from './simulator/index.ts';
-import { visitFailingWebhookQueue, visitJobs, visitWebhookQueue, type Webhooks } from './webhooks/index.ts';
+import { visitJobs, visitSlowWebhookQueue, visitWebhookQueue, type Webhooks } from './webhooks/index.ts';
 
 /** Every queue there is: who enqueues must know it, whether or not this process works on it. */
 export const allQueues = [
@@ -32,7 +32,7 @@ export const allQueues = [
   wakeConversationQueue,
   missedCallQueue,
   visitWebhookQueue,
-  visitFailingWebhookQueue,
+  visitSlowWebhookQueue,
 ] as readonly QueueDefinition<object>[];
 
 export interface WorkerParts {

@@ -19,6 +19,8 @@ create table webhooks (
   sequence bigint not null,
   failing_since timestamptz,
   failed_at timestamptz,
+  -- Whether the last posts failed or took long: it is visited among its like.
+  slow boolean not null default false,
   -- A job that visits it is in the queue since then; another need not be.
   queued_at timestamptz,
   -- A job that visits it is in the queue for then.

@@ -125,7 +125,7 @@ export async function updateWebhook(
       ...(given.description !== undefined && { description: given.description }),
       ...(given.types !== undefined && { types: given.types }),
       ...(given.exclude_own !== undefined && { exclude_own: given.exclude_own, key_id: given.keyId }),
-      ...(isNew && { failing_since: null, failed_at: null }),
+      ...(isNew && { failing_since: null, failed_at: null, slow: false }),
       ...(becomes === 'enabled' && {
         state: 'enabled' as const,
         disabled_reason: null,

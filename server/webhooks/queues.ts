@@ -6,14 +6,14 @@ export interface Visit {
   webhook_id: string;
 }
 
-/** A visit begins no post after 10 s, and a post takes 15 s at most. */
+/** A visit begins no post after 3 s, and a post takes 15 s at most. */
 const leaseS = 60;
 
 export const visitWebhookQueue: QueueDefinition<Visit> = { name: 'visit-webhook', leaseS, retryLimit: 20 };
 
-/** Those that do not answer well wait for each other, and for nobody else. */
-export const visitFailingWebhookQueue: QueueDefinition<Visit> = {
-  name: 'visit-failing-webhook',
+/** Those that fail or take long wait for each other, and for nobody else. */
+export const visitSlowWebhookQueue: QueueDefinition<Visit> = {
+  name: 'visit-slow-webhook',
   leaseS,
   retryLimit: 20,
 };

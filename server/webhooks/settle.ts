@@ -10,13 +10,19 @@ export const givenUpAfterMs = 5 * 24 * 3_600_000;
 /** Failures further apart than this are no row of failures: nothing was attempted in between. */
 const longestSilenceMs = 24 * 3_600_000;
 
+/** A post that takes longer holds up the next webhook: so long, or failed, and it is visited among its like. */
+const slowMs = 2_000;
+
 export interface Attempted {
   delivery: DeliveryRow;
   posted: Posted;
   at: Date;
 }
 
-/** What becomes of a delivery after an attempt; `retries` is false for one that is not tried again. */
+export const isSlow = (attempted: readonly Attempted[]): boolean =>
+  attempted.some(({ posted }) => posted.error !== null || posted.durationMs > slowMs);
+
+/** What becomes of a delivery after an attempt. */
 export interface Settled {
   state: DeliveryRow['state'];
   next_attempt_at: Date | null;
@@ -93,12 +99,15 @@ export async function writeHealth(
       ? 'failing'
       : null;
   const disables = reason !== null && webhook.state === 'enabled';
-  if (!failed && webhook.failed_at === null && webhook.failing_since === null) return null;
+  const slow = isSlow(attempted);
+  const isAsBefore = !failed && slow === webhook.slow && webhook.failed_at === null;
+  if (isAsBefore) return null;
   await tx
     .updateTable('webhooks')
     .set({
       failing_since: failingSince,
       failed_at: failed ? now : null,
+      slow,
       ...(disables && { state: 'disabled', disabled_reason: reason, disabled_at: now, updated_at: now }),
     })
     .where('business_id', '=', webhook.business_id)

@@ -12,7 +12,7 @@ import type { Postman } from './postman.ts';
 import { type Attempted, writeAttempts } from './settle.ts';
 
 /** Of one business: each waits for its receiver, up to 15 s. */
-const testsAtOnce = 4;
+const testsAtOnce = 8;
 
 /** Posts test events; it counts those of each business that are under way in this process. */
 export function createTester(parts: { db: Db; secrets: Secrets; postman: Postman; now: () => Date }) {

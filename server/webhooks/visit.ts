@@ -9,14 +9,14 @@ import { fanOut } from './fan-out.ts';
 import { payloadsOf } from './payload.ts';
 import { postDelivery } from './post-delivery.ts';
 import type { Postman } from './postman.ts';
-import { type Visit, visitFailingWebhookQueue, visitWebhookQueue } from './queues.ts';
-import { type Attempted, bySchedule, writeAttempts, writeHealth } from './settle.ts';
+import { type Visit, visitSlowWebhookQueue, visitWebhookQueue } from './queues.ts';
+import { type Attempted, bySchedule, isSlow, writeAttempts, writeHealth } from './settle.ts';
 import { queueVisits, visitNow } from './wake.ts';
 
 /** Posts to one webhook at once. */
 const postsAtOnce = 8;
 /** A visit begins no more posts after this: others wait for their turn. */
-const visitMs = 10_000;
+const visitMs = 3_000;
 /** Rows that a webhook which is no more gives up in one transaction. */
 const clearedAtOnce = 1_000;
 
@@ -44,7 +44,7 @@ export function visitJobs(parts: VisitParts & { concurrency: number }): JobHandl
     // A business with twenty webhooks that all begin to hang at once leaves places to the others.
     { queue: visitWebhookQueue, batchSize: 4, concurrency, perGroup: Math.min(3, concurrency), run },
     {
-      queue: visitFailingWebhookQueue,
+      queue: visitSlowWebhookQueue,
       batchSize: 4,
       concurrency: Math.ceil(concurrency / 2),
       perGroup: Math.min(2, Math.ceil(concurrency / 2)),
@@ -79,8 +79,8 @@ async function visit(parts: VisitParts, jobId: string, { business_id, webhook_id
           { business_id, webhook_id, reason },
           'a webhook was disabled: nothing is posted to it',
         );
-      // It goes on among those that do not answer well.
-      if (attempted.some(({ posted }) => posted.error !== null)) break;
+      // It goes on among its like.
+      if (isSlow(attempted)) break;
     }
     if (performance.now() - startedAt > visitMs) break;
   }
@@ -221,6 +221,6 @@ function end({ db, queue }: VisitParts, key: Key, now: Date): Promise<void> {
       next === null || (webhook.later_at !== null && webhook.later_at > now && webhook.later_at <= next);
     if (isForeseen) return;
     await change(tx, key).set({ later_at: next }).execute();
-    await queueVisits(tx, queue, [webhook], Math.ceil((next.getTime() - now.getTime()) / 1000));
+    await queueVisits(tx, queue, [webhook], (next.getTime() - now.getTime()) / 1000);
   });
 }

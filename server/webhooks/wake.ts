@@ -2,9 +2,9 @@ import { sql } from 'kysely';
 import { type Db, inTransaction, type Tx } from '../core/db/index.ts';
 import type { JobQueue } from '../core/queue/index.ts';
 import type { WebhookRow } from './access.ts';
-import { type Visit, visitFailingWebhookQueue, visitWebhookQueue } from './queues.ts';
+import { type Visit, visitSlowWebhookQueue, visitWebhookQueue } from './queues.ts';
 
-type Wakened = Pick<WebhookRow, 'business_id' | 'webhook_id' | 'failed_at'>;
+type Wakened = Pick<WebhookRow, 'business_id' | 'webhook_id' | 'slow'>;
 
 /** A job that takes longer than this to begin is taken for lost. */
 const lostAfterMs = 120_000;
@@ -12,8 +12,8 @@ const lostAfterMs = 120_000;
 const mostAtOnce = 500;
 
 /**
- * Puts visits into the queue. One that failed last goes where it holds up none that answer; a business has no more
- * than its share of either queue (`visit.ts`).
+ * Puts visits into the queue. One that failed last, or took long, goes where it holds up none that are quick; a business
+ * has no more than its share of either queue (`visit.ts`).
  */
 export async function queueVisits(
   tx: Tx,
@@ -21,15 +21,15 @@ export async function queueVisits(
   webhooks: readonly Wakened[],
   delayS = 0,
 ): Promise<void> {
-  for (const failing of [false, true]) {
+  for (const slow of [false, true]) {
     const jobs = webhooks
-      .filter((webhook) => (webhook.failed_at !== null) === failing)
+      .filter((webhook) => webhook.slow === slow)
       .map(({ business_id, webhook_id }): { data: Visit; delayS: number; group: string } => ({
         data: { business_id, webhook_id },
         delayS,
         group: String(business_id),
       }));
-    await queue.insert(tx, failing ? visitFailingWebhookQueue : visitWebhookQueue, jobs);
+    await queue.insert(tx, slow ? visitSlowWebhookQueue : visitWebhookQueue, jobs);
   }
 }
 
@@ -53,7 +53,7 @@ export async function wakeForEvents(
   businessIds: readonly number[],
 ): Promise<void> {
   const { rows } = await sql<Wakened>`
-    select w.business_id, w.webhook_id from webhooks w join businesses b using (business_id)
+    select w.business_id, w.webhook_id, w.slow from webhooks w join businesses b using (business_id)
     where w.business_id = any(${businessIds}::bigint[]) and w.state = 'enabled' and w.queued_at is null
       and w.sequence < b.event_sequence`.execute(db);
   await wake(db, queue, now, rows, sql`w.queued_at is null`);
@@ -66,7 +66,7 @@ export async function wakeForgotten(db: Db, queue: JobQueue, now: Date): Promise
   const lost = new Date(now.getTime() - lostAfterMs);
   const idle = sql`(w.queued_at is null or w.queued_at < ${lost}) and (w.busy_until is null or w.busy_until < ${now})`;
   const { rows } = await sql<Wakened>`
-    select w.business_id, w.webhook_id from webhooks w join businesses b using (business_id)
+    select w.business_id, w.webhook_id, w.slow from webhooks w join businesses b using (business_id)
     where ${idle}
       and (w.state = 'deleted' or (w.state = 'enabled' and w.sequence < b.event_sequence)
         or exists (
@@ -96,7 +96,7 @@ async function wake(
         order by business_id, webhook_id for update
       ) chosen
       where webhooks.business_id = chosen.business_id and webhooks.webhook_id = chosen.webhook_id
-      returning webhooks.business_id, webhooks.webhook_id, webhooks.failed_at`.execute(tx);
+      returning webhooks.business_id, webhooks.webhook_id, webhooks.slow`.execute(tx);
     await queueVisits(tx, queue, rows);
   });
 }

@@ -10,6 +10,7 @@ import { createJobQueue } from '../../server/core/queue/index.ts';
 import { createSecrets } from '../../server/core/secrets.ts';
 import { createIntake } from '../../server/messages/index.ts';
 import { createReceipts } from '../../server/receipts/index.ts';
+import { createWebhooks } from '../../server/webhooks/index.ts';
 import { testSecret } from '../support/omega.ts';
 
 let database: Database;
@@ -29,6 +30,7 @@ beforeAll(async () => {
     cursors: createCursors(secrets),
     intake: createIntake({ db, queue, clock: systemClock, secrets, lanes: 1 }),
     receipts: createReceipts({ db, clock: systemClock, log, secrets, sources: [] }),
+    webhooks: createWebhooks({ db, queue, clock: systemClock, log, secrets }),
     version: '0.0.0',
     basePath: '/omega',
     publicUrl: 'http://127.0.0.1',

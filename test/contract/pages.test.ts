@@ -91,6 +91,14 @@ const lists: Partial<Record<OperationId, List>> = {
       return { ...answer, status: 200 };
     },
   },
+  listWebhooks: {
+    row: 'webhook_id',
+    write: () => api.post('/businesses/1001/webhooks', { url: 'https://crm.example/hooks' }),
+  },
+  listWebhookDeliveries: {
+    row: 'delivery_id',
+    write: () => api.post(`/businesses/1001/webhooks/${things.webhook_id}/test`),
+  },
   exportClient: { row: 'message_id', write: toClient, rows: 'messages' },
 };
 

@@ -29,6 +29,8 @@ export interface Things {
   session_id: string;
   /** What a carrier posted: nobody's but the platform's. */
   receipt_id: string;
+  webhook_id: string;
+  delivery_id: string;
   token: string;
   /** The client's phone, and the business's own number. */
   phone: string;
@@ -54,6 +56,8 @@ const thingOfField: Record<string, keyof Things> = {
   import_id: 'import_id',
   session_id: 'session_id',
   receipt_id: 'receipt_id',
+  webhook_id: 'webhook_id',
+  delivery_id: 'delivery_id',
   token: 'token',
 };
 

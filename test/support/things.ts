@@ -5,7 +5,7 @@ import type { Client, RunningOmega } from './omega.ts';
 
 /**
  * A business with one of everything that the API can name: staff, location, sender, client, conversation,
- * a recorded mail with a file, an import, a session; and with two of everything that it lists. Ids differ between businesses, so none is by chance the other's.
+ * a recorded mail with a file, an import, a session, a webhook; and with two of everything that it lists. Ids differ between businesses, so none is by chance the other's.
  */
 export async function businessWithThings(
   omega: RunningOmega,
@@ -77,6 +77,15 @@ export async function businessWithThings(
   const { body: link } = await api.get(
     `/businesses/${businessId}/messages/${recorded.body.message_id}/attachments/${attachment_id}/link`,
   );
+  const webhooks = `/businesses/${businessId}/webhooks`;
+  await api.post(webhooks, receiver);
+  const { body: webhook } = await api.post(webhooks, receiver);
+  const ofWebhook = `${webhooks}/${webhook.webhook_id}`;
+  await api.post(`${ofWebhook}/test`);
+  const { body: posted } = await api.post(`${ofWebhook}/test`);
+  // It would write its deliveries whenever a test looks at what has changed.
+  await api.call('PATCH', ofWebhook, { state: 'disabled' });
+  await omega.settled();
   return {
     api,
     key,
@@ -95,12 +104,17 @@ export async function businessWithThings(
       import_id: imported.body.import_id,
       session_id: session.body.session_id,
       receipt_id: await keptWebhook(omega),
+      webhook_id: webhook.webhook_id,
+      delivery_id: posted.delivery_id,
       token: session.body.token,
       phone,
       sender,
     },
   };
 }
+
+/** Nobody is there, and what it asks for does not happen. */
+const receiver = { url: 'https://crm.example/hooks', types: ['account.paused'] };
 
 /** A webhook in quarantine, of a carrier that this Omega does not have: its row alone. */
 async function keptWebhook(omega: RunningOmega): Promise<string> {

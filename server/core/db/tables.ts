@@ -305,6 +305,7 @@ export interface Tables {
     sequence: number;
     failing_since: Date | null;
     failed_at: Date | null;
+    slow: Generated<boolean>;
     queued_at: Date | null;
     later_at: Date | null;
     busy_with: string | null;
