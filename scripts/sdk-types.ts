@@ -7,6 +7,7 @@ import {
   ClientSummary,
   Conversation,
   contract,
+  Event,
   errorCodes,
   LastMessage,
   Message,
@@ -31,7 +32,7 @@ interface Schema {
 }
 
 /** Shapes that get a name of their own, and are named wherever they stand. */
-const named = { Problem, ClientImport, ClientSummary, Conversation, LastMessage, Message };
+const named = { Problem, ClientImport, ClientSummary, Conversation, LastMessage, Message, Event };
 const nameOf = new Map(Object.entries(named).map(([name, schema]) => [key(schema), name]));
 
 /** @returns the text of `operations.d.ts`, which stands in for `sdk/operations.ts` */

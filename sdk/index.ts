@@ -1,5 +1,6 @@
 /** The typed client of Omega: `import { Omega } from 'omega/sdk'`. Nothing of the server or its schemas is in it. */
 export { Omega, type OmegaOptions } from './client.ts';
 export { type ClientErrorCode, OmegaError, unwrap } from './error.ts';
-export type { ErrorCode, OperationId, Operations, Problem } from './operations.ts';
+export type { ErrorCode, Event, OperationId, Operations, Problem } from './operations.ts';
 export type { CallOptions, DataOf, InputFor, ListId, Methods, Result, RowOf } from './types.ts';
+export { verifyWebhook, WebhookError } from './webhook.ts';
