@@ -9,9 +9,9 @@ export class BlockedAddress extends Error {}
 
 /**
  * Blocks of IANA's special-purpose registries that are not reachable by anyone, beside those that ipaddr.js
- * knows: segment routing (RFC 9602), and the local use of NAT64 (RFC 8215).
+ * knows: segment routing (RFC 9602), the local use of NAT64 (RFC 8215), and IPv4 in IPv6 as it once was (RFC 4291, 2.5.5.1).
  */
-const alsoSpecial = ['5f00::/16', '64:ff9b:1::/48'].map((block) => ipaddr.parseCIDR(block));
+const alsoSpecial = ['5f00::/16', '64:ff9b:1::/48', '::/96'].map((block) => ipaddr.parseCIDR(block));
 
 /** Whether anyone on the internet reaches it: no loopback, private, link-local, reserved or wrapped address. */
 export function isPublicAddress(address: string): boolean {
