@@ -78,14 +78,14 @@ export async function businessWithThings(
     `/businesses/${businessId}/messages/${recorded.body.message_id}/attachments/${attachment_id}/link`,
   );
   const webhooks = `/businesses/${businessId}/webhooks`;
-  await api.post(webhooks, receiver);
+  const { body: other } = await api.post(webhooks, receiver);
   const { body: webhook } = await api.post(webhooks, receiver);
   const ofWebhook = `${webhooks}/${webhook.webhook_id}`;
   await api.post(`${ofWebhook}/test`);
   const { body: posted } = await api.post(`${ofWebhook}/test`);
-  // It would write its deliveries whenever a test looks at what has changed.
-  await api.call('PATCH', ofWebhook, { state: 'disabled' });
-  await omega.settled();
+  // Enabled they would follow the events whenever a test looks at what has changed.
+  for (const { webhook_id } of [other, webhook])
+    await api.call('PATCH', `${webhooks}/${webhook_id}`, { state: 'disabled' });
   return {
     api,
     key,
