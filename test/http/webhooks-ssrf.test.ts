@@ -207,7 +207,8 @@ async function startNameServer(): Promise<NameServer> {
     const known = addresses[name];
     const records: Buffer[] = [];
     if (type === 1)
-      for (const address of known?.() ?? []) records.push(record(1, Buffer.from(address.split('.').map(Number))));
+      for (const address of known?.() ?? [])
+        records.push(record(1, Buffer.from(address.split('.').map(Number))));
     if (type === 28 && name === 'to-mapped.example')
       records.push(record(28, Buffer.from('00000000000000000000ffff7f000001', 'hex')));
     const header = Buffer.alloc(12);

@@ -17,7 +17,9 @@ const headers = (more: Record<string, string> = {}) => ({
   'webhook-signature': vector.signature,
   ...more,
 });
-const verify = (given: { body?: string; headers?: Record<string, string>; secret?: string; now?: Date } = {}) =>
+const verify = (
+  given: { body?: string; headers?: Record<string, string>; secret?: string; now?: Date } = {},
+) =>
   verifyWebhook(given.body ?? vector.body, given.headers ?? headers(), given.secret ?? vector.secret, {
     now: given.now ?? at,
   });
@@ -44,7 +46,9 @@ describe('verifyWebhook', () => {
 
   test('one signature of several is enough, and one secret of several', async () => {
     const others = `v1,${'A'.repeat(43)}= v1a,abc v2,${vector.signature.slice(3)} nonsense`;
-    expect(await verify({ headers: headers({ 'webhook-signature': `${others} ${vector.signature}` }) })).toBeTruthy();
+    expect(
+      await verify({ headers: headers({ 'webhook-signature': `${others} ${vector.signature}` }) }),
+    ).toBeTruthy();
     await expect(verify({ headers: headers({ 'webhook-signature': others }) })).rejects.toThrow();
     const other = `whsec_${Buffer.alloc(32).toString('base64')}`;
     const both = [other, vector.secret];
