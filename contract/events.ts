@@ -54,7 +54,11 @@ export const Event = Type.Object({
       changed: Nullable(
         Type.Unsafe<Record<string, { from: unknown; to: unknown }>>({
           type: 'object',
-          additionalProperties: true,
+          additionalProperties: {
+            type: 'object',
+            properties: { from: {}, to: {} },
+            required: ['from', 'to'],
+          },
           description: 'Each field that changed: `{from, to}`.',
         }),
       ),

@@ -26,6 +26,7 @@ import * as staffs from './staffs.ts';
 import * as twilio from './twilio.ts';
 import * as unsubscribe from './unsubscribe.ts';
 import * as voiceCalls from './voice-calls.ts';
+import * as webhooks from './webhooks.ts';
 
 export const contract = {
   getHealth: health.getHealth,
@@ -111,6 +112,17 @@ export const contract = {
   listWebhookReceipts: receipts.listWebhookReceipts,
   getWebhookReceipt: receipts.getWebhookReceipt,
   replayWebhookReceipt: receipts.replayWebhookReceipt,
+  createWebhook: webhooks.createWebhook,
+  listWebhooks: webhooks.listWebhooks,
+  getWebhook: webhooks.getWebhook,
+  updateWebhook: webhooks.updateWebhook,
+  deleteWebhook: webhooks.deleteWebhook,
+  rotateWebhookSecret: webhooks.rotateWebhookSecret,
+  testWebhook: webhooks.testWebhook,
+  listWebhookDeliveries: webhooks.listWebhookDeliveries,
+  getWebhookDelivery: webhooks.getWebhookDelivery,
+  retryWebhookDelivery: webhooks.retryWebhookDelivery,
+  replayWebhookDeliveries: webhooks.replayWebhookDeliveries,
 } as const satisfies Record<string, Operation>;
 
 export type Contract = typeof contract;
@@ -135,6 +147,7 @@ export const tags: Record<string, string> = {
   'voice-calls': 'Calls from the browser and from clients; how each location takes them.',
   'business-clients': 'The people: find them, bring them in, merge and tell apart, export and erase them.',
   events: 'What happened, in order: as a list that goes on, and live.',
+  webhooks: 'Events posted to your systems: where to, what became of each, and again.',
   'webhook-receipts': 'What carriers posted, as it came: look into it, and replay what was refused.',
   twilio: 'What Twilio posts to us.',
   simulator: 'A carrier to try everything with, no account needed.',
@@ -148,3 +161,11 @@ export * from './operation.ts';
 export type { ReceiptState } from './receipts.ts';
 export * from './shapes.ts';
 export type { VoiceSettings } from './voice-calls.ts';
+export {
+  mostReplayed,
+  type Webhook,
+  type WebhookAttempt,
+  type WebhookDelivery,
+  type WebhookDeliveryState,
+  type WebhookError,
+} from './webhooks.ts';

@@ -87,7 +87,7 @@ async function declarations(): Promise<Record<string, string>> {
       '--outDir',
       folder,
     ]);
-    const names = ['client', 'error', 'index', 'types'];
+    const names = ['client', 'error', 'index', 'types', 'webhook'];
     const texts = await Promise.all(
       names.map((name) => readFile(join(folder, 'sdk', `${name}.d.ts`), 'utf8')),
     );

@@ -2,9 +2,9 @@
  * What each operation takes and answers, as types of the contract's own schemas. The one file of the
  * client that needs the schemas' library: the package has it written out (`scripts/sdk-types.ts`).
  */
-import type { CallableId, Contract, ErrorCode, Problem, Static, TSchema } from '../contract/index.ts';
+import type { CallableId, Contract, ErrorCode, Event, Problem, Static, TSchema } from '../contract/index.ts';
 
-export type { ErrorCode, Problem };
+export type { ErrorCode, Event, Problem };
 /** What carriers post is not for callers. */
 export type OperationId = CallableId;
 

@@ -86,6 +86,17 @@ export const routes: { readonly [Id in OperationId]: `${Contract[Id]['method']} 
   listWebhookReceipts: 'GET /webhook-receipts',
   getWebhookReceipt: 'GET /webhook-receipts/{receipt_id}',
   replayWebhookReceipt: 'POST /webhook-receipts/{receipt_id}/replay',
+  createWebhook: 'POST /businesses/{business_id}/webhooks',
+  listWebhooks: 'GET /businesses/{business_id}/webhooks',
+  getWebhook: 'GET /businesses/{business_id}/webhooks/{webhook_id}',
+  updateWebhook: 'PATCH /businesses/{business_id}/webhooks/{webhook_id}',
+  deleteWebhook: 'DELETE /businesses/{business_id}/webhooks/{webhook_id}',
+  rotateWebhookSecret: 'POST /businesses/{business_id}/webhooks/{webhook_id}/rotate',
+  testWebhook: 'POST /businesses/{business_id}/webhooks/{webhook_id}/test',
+  listWebhookDeliveries: 'GET /businesses/{business_id}/webhooks/{webhook_id}/deliveries',
+  getWebhookDelivery: 'GET /businesses/{business_id}/webhooks/{webhook_id}/deliveries/{delivery_id}',
+  retryWebhookDelivery: 'POST /businesses/{business_id}/webhooks/{webhook_id}/deliveries/{delivery_id}/retry',
+  replayWebhookDeliveries: 'POST /businesses/{business_id}/webhooks/{webhook_id}/replay',
 };
 
 /** The operations whose body is a stream of their own kind in place of JSON. */

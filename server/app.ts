@@ -29,6 +29,7 @@ import { type Receipts, receiptRoutes, type WebhookSource } from './receipts/ind
 import { retentionRoutes } from './retention/index.ts';
 import { simulatorRoutes } from './simulator/index.ts';
 import { twilioRoutes, twilioSources } from './twilio/index.ts';
+import { type Webhooks, webhookRoutes } from './webhooks/index.ts';
 
 export interface AppParts {
   database: Database;
@@ -44,6 +45,7 @@ export interface AppParts {
   intake: Intake;
   receipts: Receipts;
   carriers: Carriers;
+  webhooks: Webhooks;
   version: string;
   basePath: string;
   /** Where carriers and browsers reach it; no slash at the end. */
@@ -76,6 +78,7 @@ export function allRoutes(parts: AppParts): Binding[] {
     ...realtimeRoutes({ ...parts, db: parts.database.db }),
     ...twilioRoutes(parts),
     ...mailRoutes(parts),
+    ...webhookRoutes(parts),
   ];
 }
 

@@ -38,6 +38,8 @@ export interface Config {
   smtp: { port: number; host: string; certFile: string | null; keyFile: string | null } | null;
   /** Whose word on the caller's address counts: so many hops, or these addresses; nobody's when left out. */
   trustProxy: number | string[] | undefined;
+  /** What webhooks may reach beside public addresses: hosts, `host:port`, networks. */
+  webhookHosts: string[];
   logLevel: LogLevel;
   /** Log lines for a person's eyes; else JSON. */
   prettyLog: boolean;
@@ -65,6 +67,7 @@ const ownNames = [
   'OMEGA_SMTP_KEY',
   'OMEGA_SMTP_PORT',
   'OMEGA_TRUST_PROXY',
+  'OMEGA_WEBHOOK_HOSTS',
 ];
 
 export const shortestSecret = 32;
@@ -125,6 +128,7 @@ export function readConfig(env: Environment = process.env, isTerminal = process.
     simulator: readChoice('OMEGA_SIMULATOR', text('OMEGA_SIMULATOR'), ['on', 'off'], 'on', problems) === 'on',
     smtp: readSmtp(text, problems),
     trustProxy: readTrustProxy(text('OMEGA_TRUST_PROXY'), problems),
+    webhookHosts: readWebhookHosts(text('OMEGA_WEBHOOK_HOSTS'), problems),
     logLevel: readChoice('LOG_LEVEL', text('LOG_LEVEL'), logLevels, 'info', problems),
     prettyLog,
     program: env.npm_lifecycle_event ? 'npm run omega --' : 'omega',
@@ -167,6 +171,28 @@ function readTrustProxy(text: string | undefined, problems: string[]): number | 
     `OMEGA_TRUST_PROXY must be a number of hops from 1 to 9, or the proxies' addresses, like 10.0.0.0/8; it is ${shown(text)}.`,
   );
   return undefined;
+}
+
+/** Names and addresses, each with a port or for every port, and networks; with commas. */
+function readWebhookHosts(text: string | undefined, problems: string[]): string[] {
+  if (text === undefined) return [];
+  const entries = text.split(',').map((part) => part.trim().toLowerCase());
+  const isNetwork = (entry: string) => {
+    const [address = '', bits = '', ...rest] = entry.split('/');
+    return (
+      rest.length === 0 && /^\d{1,3}$/.test(bits) && Number(bits) <= ({ 4: 32, 6: 128 }[isIP(address)] ?? -1)
+    );
+  };
+  const isHost = (entry: string) => {
+    const [, host = '', port = '80'] = /^(\[[\da-f:.]+\]|[\w.-]+)(?::(\d{1,5}))?$/.exec(entry) ?? [];
+    // As it stands in a URL: 127.1 there is 127.0.0.1.
+    return host !== '' && URL.parse(`http://${host}/`)?.hostname === host && Number(port) <= 65_535;
+  };
+  if (entries.every((entry) => (entry.includes('/') ? isNetwork(entry) : isHost(entry)))) return entries;
+  problems.push(
+    `OMEGA_WEBHOOK_HOSTS must be names or addresses, with a port or without, or networks, like crm.internal:8080,10.0.0.0/8; it is ${shown(text)}.`,
+  );
+  return [];
 }
 
 function readWhole(

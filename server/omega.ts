@@ -33,6 +33,7 @@ import { createEventStreams, type StreamLimits } from './realtime/index.ts';
 import { createReceipts } from './receipts/index.ts';
 import { startDueRuns } from './retention/index.ts';
 import { secretFits, WrongSecret } from './secret-fits.ts';
+import { createWebhooks, type WebhookOptions } from './webhooks/index.ts';
 import { allJobs, allQueues } from './worker.ts';
 
 /** What a process of Omega is made of. */
@@ -66,6 +67,8 @@ export interface OmegaOptions {
   smtp?: SmtpOptions;
   /** How often a worker shows that it lives, in milliseconds; 10 s unless told. */
   beatEveryMs?: number;
+  /** How events are posted to receivers. */
+  webhooks?: WebhookOptions;
   /** Seconds of every job's lease; each queue's own when left out. Longer than the carrier's deadline. */
   leaseS?: number;
 }
@@ -168,7 +171,9 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
       apiUrl,
       simulator: options.simulator,
     });
+    const webhooks = createWebhooks({ db, queue, clock, log, secrets }, options.webhooks);
     // Their connections end after the jobs that use them.
+    closers.push(() => webhooks.close());
     closers.push(async () => {
       for (const carrier of carriers.values()) carrier.close?.();
     });
@@ -194,13 +199,13 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
       ? allJobs({
           database,
           queue,
-          events,
           secrets,
           clock,
           log,
           carriers,
           carrierEvents,
           metrics,
+          webhooks,
           apiUrl,
           carrierDeadlineMs: options.carrierDeadlineMs,
           leaseS: options.leaseS,
@@ -220,12 +225,15 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
       closers.push(heartbeat.stop);
       await heartbeat.start();
 
+      webhooks.follow(events);
       const tidy = async () => {
         const steps = [
           carrierEvents.resume,
           receipts.resume,
           receipts.tidy,
           () => startDueRuns({ db, queue, clock }),
+          webhooks.resume,
+          webhooks.tidy,
           () => forgetOldRequests(db, new Date(clock.now())),
           () => forgetOldEvents(db, new Date(clock.now())),
         ];
@@ -250,7 +258,6 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
         bindings: allRoutes({
           database,
           queue,
-          events,
           queues: allQueues.map(({ name }) => name),
           streams,
           clock,
@@ -261,6 +268,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
           intake,
           receipts,
           carriers,
+          webhooks,
           version,
           basePath: options.basePath,
           publicUrl: options.publicUrl,

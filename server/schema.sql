@@ -458,6 +458,35 @@ CREATE TABLE public.voice_settings (
     CONSTRAINT voice_settings_ring_check CHECK ((ring = ANY (ARRAY['staff_on'::text, 'all_staff'::text])))
 );
 
+CREATE TABLE public.webhook_attempts (
+    business_id bigint NOT NULL,
+    webhook_id uuid NOT NULL,
+    sequence bigint NOT NULL,
+    attempt_no integer NOT NULL,
+    status_code integer,
+    error text,
+    duration_ms integer NOT NULL,
+    attempted_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.webhook_deliveries (
+    business_id bigint NOT NULL,
+    webhook_id uuid NOT NULL,
+    sequence bigint NOT NULL,
+    delivery_id uuid NOT NULL,
+    event_id uuid NOT NULL,
+    type text NOT NULL,
+    state text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    tries integer DEFAULT 0 NOT NULL,
+    next_attempt_at timestamp with time zone,
+    status_code integer,
+    error text,
+    created_at timestamp with time zone NOT NULL,
+    settled_at timestamp with time zone,
+    CONSTRAINT webhook_deliveries_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'delivered'::text, 'failed'::text])))
+);
+
 CREATE TABLE public.webhook_receipts (
     receipt_id uuid NOT NULL,
     source text NOT NULL,
@@ -482,6 +511,34 @@ CREATE TABLE public.webhook_tokens (
     token_hash text NOT NULL,
     digest text NOT NULL,
     received_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.webhooks (
+    business_id bigint NOT NULL,
+    webhook_id uuid NOT NULL,
+    url text NOT NULL,
+    description text,
+    types text[],
+    exclude_own boolean NOT NULL,
+    key_id uuid,
+    state text NOT NULL,
+    disabled_reason text,
+    disabled_at timestamp with time zone,
+    sealed_secret text NOT NULL,
+    sealed_old_secret text,
+    old_secret_until timestamp with time zone,
+    sequence bigint NOT NULL,
+    failing_since timestamp with time zone,
+    failed_at timestamp with time zone,
+    slow boolean DEFAULT false NOT NULL,
+    queued_at timestamp with time zone,
+    later_at timestamp with time zone,
+    busy_with uuid,
+    busy_until timestamp with time zone,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT webhooks_disabled_reason_check CHECK ((disabled_reason = ANY (ARRAY['by_request'::text, 'gone'::text, 'failing'::text]))),
+    CONSTRAINT webhooks_state_check CHECK ((state = ANY (ARRAY['enabled'::text, 'disabled'::text, 'deleted'::text])))
 );
 
 CREATE TABLE public.worker_heartbeats (
@@ -607,11 +664,23 @@ ALTER TABLE ONLY public.voice_presences
 ALTER TABLE ONLY public.voice_settings
     ADD CONSTRAINT voice_settings_pkey PRIMARY KEY (business_id, location_id);
 
+ALTER TABLE ONLY public.webhook_attempts
+    ADD CONSTRAINT webhook_attempts_pkey PRIMARY KEY (business_id, webhook_id, sequence, attempt_no);
+
+ALTER TABLE ONLY public.webhook_deliveries
+    ADD CONSTRAINT webhook_deliveries_business_id_delivery_id_key UNIQUE (business_id, delivery_id);
+
+ALTER TABLE ONLY public.webhook_deliveries
+    ADD CONSTRAINT webhook_deliveries_pkey PRIMARY KEY (business_id, webhook_id, sequence);
+
 ALTER TABLE ONLY public.webhook_receipts
     ADD CONSTRAINT webhook_receipts_pkey PRIMARY KEY (receipt_id);
 
 ALTER TABLE ONLY public.webhook_tokens
     ADD CONSTRAINT webhook_tokens_pkey PRIMARY KEY (provider, token_hash);
+
+ALTER TABLE ONLY public.webhooks
+    ADD CONSTRAINT webhooks_pkey PRIMARY KEY (business_id, webhook_id);
 
 ALTER TABLE ONLY public.worker_heartbeats
     ADD CONSTRAINT worker_heartbeats_pkey PRIMARY KEY (process_id);
@@ -740,6 +809,14 @@ CREATE INDEX staff_locations_by_location ON public.staff_locations USING btree (
 
 CREATE INDEX staffs_by_name ON public.staffs USING btree (business_id, lower(name), staff_id);
 
+CREATE INDEX webhook_deliveries_by_age ON public.webhook_deliveries USING btree (created_at);
+
+CREATE INDEX webhook_deliveries_by_state ON public.webhook_deliveries USING btree (business_id, webhook_id, state, sequence);
+
+CREATE INDEX webhook_deliveries_by_type ON public.webhook_deliveries USING btree (business_id, webhook_id, type, sequence);
+
+CREATE INDEX webhook_deliveries_due ON public.webhook_deliveries USING btree (business_id, webhook_id, next_attempt_at) WHERE (state = 'pending'::text);
+
 CREATE INDEX webhook_receipts_by_state ON public.webhook_receipts USING btree (state, receipt_id DESC);
 
 CREATE INDEX webhook_receipts_kept ON public.webhook_receipts USING btree (received_at) WHERE (state = 'kept'::text);
@@ -847,3 +924,12 @@ ALTER TABLE ONLY public.voice_presences
 
 ALTER TABLE ONLY public.voice_settings
     ADD CONSTRAINT voice_settings_business_id_location_id_fkey FOREIGN KEY (business_id, location_id) REFERENCES public.locations(business_id, location_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.webhook_attempts
+    ADD CONSTRAINT webhook_attempts_business_id_webhook_id_sequence_fkey FOREIGN KEY (business_id, webhook_id, sequence) REFERENCES public.webhook_deliveries(business_id, webhook_id, sequence) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.webhook_deliveries
+    ADD CONSTRAINT webhook_deliveries_business_id_webhook_id_fkey FOREIGN KEY (business_id, webhook_id) REFERENCES public.webhooks(business_id, webhook_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.webhooks
+    ADD CONSTRAINT webhooks_business_id_fkey FOREIGN KEY (business_id) REFERENCES public.businesses(business_id);

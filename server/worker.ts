@@ -4,7 +4,6 @@ import type { Carriers } from './channels/index.ts';
 import { conversationJobs, wakeConversationQueue } from './conversations/index.ts';
 import type { Clock } from './core/clock.ts';
 import type { Database } from './core/db/index.ts';
-import type { EventSignal } from './core/events/index.ts';
 import type { Log } from './core/log.ts';
 import type { Metrics } from './core/metrics.ts';
 import type { JobHandler, JobQueue, QueueDefinition } from './core/queue/index.ts';
@@ -21,6 +20,7 @@ import {
 } from './messages/index.ts';
 import { purgeQueue, retentionJobs } from './retention/index.ts';
 import { simulatorCallbackQueue, simulatorJobs } from './simulator/index.ts';
+import { visitJobs, visitSlowWebhookQueue, visitWebhookQueue, type Webhooks } from './webhooks/index.ts';
 
 /** Every queue there is: who enqueues must know it, whether or not this process works on it. */
 export const allQueues = [
@@ -33,19 +33,20 @@ export const allQueues = [
   wakeConversationQueue,
   missedCallQueue,
   purgeQueue,
+  visitWebhookQueue,
+  visitSlowWebhookQueue,
 ] as readonly QueueDefinition<object>[];
 
 export interface WorkerParts {
   database: Database;
   queue: JobQueue;
-  /** Tells of new events. */
-  events: EventSignal;
   secrets: Secrets;
   clock: Clock;
   log: Log;
   carriers: Carriers;
   carrierEvents: CarrierEvents;
   metrics: Metrics;
+  webhooks: Webhooks;
   /** Where carriers reach the API: the public URL with the base path. */
   apiUrl: string;
   carrierDeadlineMs?: number;
@@ -72,5 +73,6 @@ export function allJobs(parts: WorkerParts): JobHandler[] {
     ...callJobs({ ...parts, db }),
     ...retentionJobs({ ...parts, db }),
     ...simulatorJobs(parts.carrierEvents),
+    ...visitJobs({ ...parts, db, postman: parts.webhooks.postman, concurrency: kind === 'pglite' ? 2 : 4 }),
   ];
 }

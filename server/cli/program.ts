@@ -64,6 +64,7 @@ Configuration comes from the environment alone:
   OMEGA_SMTP_CERT,
   OMEGA_SMTP_KEY       certificate and key files for STARTTLS
   OMEGA_TRUST_PROXY    hops, or addresses of the proxies in front (off)
+  OMEGA_WEBHOOK_HOSTS  what webhooks may reach beside public addresses (none)
   LOG_LEVEL            trace, debug, info, warn, error, fatal or silent (info)
 
 Examples:

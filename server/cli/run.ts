@@ -79,6 +79,7 @@ export async function build(
     publicUrl: config.publicUrl,
     trustProxy: config.trustProxy,
     smtp: parts.server ? await smtpOf(config) : undefined,
+    webhooks: { hosts: config.webhookHosts },
   });
 }
 

@@ -12,6 +12,7 @@ import { createSecrets } from '../../server/core/secrets.ts';
 import { createIntake } from '../../server/messages/index.ts';
 import { createEventStreams } from '../../server/realtime/index.ts';
 import { createReceipts } from '../../server/receipts/index.ts';
+import { createWebhooks } from '../../server/webhooks/index.ts';
 import { testSecret } from '../support/omega.ts';
 
 let database: Database;
@@ -36,6 +37,7 @@ beforeAll(async () => {
     intake: createIntake({ db, queue, clock: systemClock, secrets, lanes: 1 }),
     receipts: createReceipts({ db, clock: systemClock, log, secrets, sources: [] }),
     carriers: new Map(),
+    webhooks: createWebhooks({ db, queue, clock: systemClock, log, secrets }),
     version: '0.0.0',
     basePath: '/omega',
     publicUrl: 'http://127.0.0.1',

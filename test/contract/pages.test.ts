@@ -102,6 +102,14 @@ const lists: Partial<Record<OperationId, List>> = {
     },
   },
   listChanges: { row: 'sequence', write: newClient },
+  listWebhooks: {
+    row: 'webhook_id',
+    write: () => api.post('/businesses/1001/webhooks', { url: 'https://crm.example/hooks' }),
+  },
+  listWebhookDeliveries: {
+    row: 'delivery_id',
+    write: () => api.post(`/businesses/1001/webhooks/${things.webhook_id}/test`),
+  },
   exportClient: { row: 'message_id', write: toClient, rows: 'messages' },
 };
 

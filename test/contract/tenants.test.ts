@@ -46,6 +46,8 @@ const nobody: Things = {
   session_id: '0198c2a4-0000-7000-8000-00000000cafe',
   sender_id: '0198c2a4-0000-7000-8000-00000000fade',
   receipt_id: '0198c2a4-0000-7000-8000-00000000face',
+  webhook_id: '0198c2a4-0000-7000-8000-0000000ab1e5',
+  delivery_id: '0198c2a4-0000-7000-8000-0000000ab1e6',
   token: `oms_${'A'.repeat(43)}`,
   phone: '+13035559009',
   sender: '+12025559009',

@@ -30,6 +30,8 @@ export interface Things {
   sender_id: string;
   /** What a carrier posted: nobody's but the platform's. */
   receipt_id: string;
+  webhook_id: string;
+  delivery_id: string;
   token: string;
   /** The client's phone, and the business's own number. */
   phone: string;
@@ -58,6 +60,8 @@ const thingOfField: Record<string, keyof Things> = {
   session_id: 'session_id',
   sender_id: 'sender_id',
   receipt_id: 'receipt_id',
+  webhook_id: 'webhook_id',
+  delivery_id: 'delivery_id',
   token: 'token',
 };
 

@@ -8,6 +8,7 @@ import { createLog, type Log } from '../../server/core/log.ts';
 import { createSecrets } from '../../server/core/secrets.ts';
 import { createOmega, type Omega } from '../../server/omega.ts';
 import type { StreamLimits } from '../../server/realtime/index.ts';
+import type { WebhookOptions } from '../../server/webhooks/index.ts';
 import type { OnboardingPlan } from './lotus.ts';
 import { lotus } from './lotus.ts';
 import { testTemplate } from './template.ts';
@@ -70,6 +71,8 @@ export interface StartOptions {
   smtp?: { tls?: { cert: string; key: string } };
   /** Bytes of large webhooks that it holds at once. */
   webhookBytes?: number;
+  /** How events are posted to receivers; they have 250 ms unless told. */
+  webhooks?: WebhookOptions;
   /** The system's time in place of the test's own: for more than one process on a database. */
   realTime?: boolean;
   /** How live streams are kept, and how many. */
@@ -98,6 +101,7 @@ export async function startOmega(options: StartOptions = {}): Promise<RunningOme
     streams: options.streams,
     amazonAgent: options.amazonAgent,
     webhookBytes: options.webhookBytes,
+    webhooks: { deadlineMs: 250, ...options.webhooks },
     ...(options.smtp && { smtp: { host: '127.0.0.1', port: 0, ...options.smtp } }),
     ...(!options.realTime && { clock, queueClock: clock }),
   });

@@ -44,6 +44,16 @@ const makers: Partial<Record<OperationId, (ready: Ready) => Promise<Partial<Thin
     // `client_id` is whose address the message came from, wherever it was put before.
     return { ...body, other_client_id: await newClient(api, things) };
   },
+  retryWebhookDelivery: enabledWebhook,
+  replayWebhookDeliveries: enabledWebhook,
+  createWebhook: async ({ api, things }) => {
+    const path = `/businesses/${things.business_id}/webhooks`;
+    const { body } = await api.get(`${path}?limit=100`);
+    // A business has room for twenty.
+    for (const { webhook_id } of body.data.slice(10)) await api.call('DELETE', `${path}/${webhook_id}`);
+    return {};
+  },
+  deleteWebhook: enabledWebhook,
   confirmIdentity: async ({ api, things }) => {
     const phones = [`+1404555${String(1000 + made++).slice(-4)}`];
     await newClient(api, things, { phones });
@@ -61,6 +71,13 @@ const makers: Partial<Record<OperationId, (ready: Ready) => Promise<Partial<Thin
 let made = 0;
 
 const of = ({ business_id, client_id }: Things) => ({ business_id, client_id });
+
+async function enabledWebhook({ api, things }: Ready): Promise<Partial<Things>> {
+  const path = `/businesses/${things.business_id}/webhooks`;
+  const { body } = await api.post(path, { url: 'https://crm.example/hooks', types: ['account.paused'] });
+  const { body: posted } = await api.post(`${path}/${body.webhook_id}/test`);
+  return { webhook_id: body.webhook_id, delivery_id: posted.delivery_id };
+}
 
 async function scheduled({ omega, api, things }: Ready): Promise<Partial<Things>> {
   const { body } = await api.post('/sms/queue', {

@@ -5,7 +5,7 @@ import type { Client, RunningOmega } from './omega.ts';
 
 /**
  * A business with one of everything that the API can name: staff, location, sender, client, conversation,
- * a recorded mail with a file, an import, a session; and with two of everything that it lists. Ids differ between businesses, so none is by chance the other's.
+ * a recorded mail with a file, an import, a session, a webhook; and with two of everything that it lists. Ids differ between businesses, so none is by chance the other's.
  */
 export async function businessWithThings(
   omega: RunningOmega,
@@ -78,6 +78,15 @@ export async function businessWithThings(
     `/businesses/${businessId}/messages/${recorded.body.message_id}/attachments/${attachment_id}/link`,
   );
   const { body: senders } = await api.get(`/businesses/${businessId}/senders?channel=email`);
+  const webhooks = `/businesses/${businessId}/webhooks`;
+  const { body: other } = await api.post(webhooks, receiver);
+  const { body: webhook } = await api.post(webhooks, receiver);
+  const ofWebhook = `${webhooks}/${webhook.webhook_id}`;
+  await api.post(`${ofWebhook}/test`);
+  const { body: posted } = await api.post(`${ofWebhook}/test`);
+  // Enabled they would follow the events whenever a test looks at what has changed.
+  for (const { webhook_id } of [other, webhook])
+    await api.call('PATCH', `${webhooks}/${webhook_id}`, { state: 'disabled' });
   return {
     api,
     key,
@@ -97,12 +106,17 @@ export async function businessWithThings(
       session_id: session.body.session_id,
       sender_id: senders.data[0].sender_id,
       receipt_id: await keptWebhook(omega),
+      webhook_id: webhook.webhook_id,
+      delivery_id: posted.delivery_id,
       token: session.body.token,
       phone,
       sender,
     },
   };
 }
+
+/** Nobody is there, and what it asks for does not happen. */
+const receiver = { url: 'https://crm.example/hooks', types: ['account.paused'] };
 
 /** A webhook in quarantine, of a carrier that this Omega does not have: its row alone. */
 async function keptWebhook(omega: RunningOmega): Promise<string> {

@@ -3,7 +3,14 @@
  * two. Columns that the database fills are {@link Generated}.
  */
 import type { ColumnType, Generated } from 'kysely';
-import type { MessageStatus, ReceiptState, ThreadingReason, VoiceSettings } from '../../../contract/index.ts';
+import type {
+  MessageStatus,
+  ReceiptState,
+  ThreadingReason,
+  VoiceSettings,
+  WebhookDeliveryState,
+  WebhookError,
+} from '../../../contract/index.ts';
 
 export type { MessageStatus, ReceiptState };
 
@@ -312,6 +319,55 @@ export interface Tables {
     changed: JsonOrNull<Record<string, { from: unknown; to: unknown }>>;
     data: Json<Record<string, unknown>>;
     created_at: Date;
+  };
+  webhooks: Dated & {
+    business_id: number;
+    webhook_id: string;
+    url: string;
+    description: string | null;
+    types: string[] | null;
+    exclude_own: boolean;
+    key_id: string | null;
+    state: 'enabled' | 'disabled' | 'deleted';
+    disabled_reason: 'by_request' | 'gone' | 'failing' | null;
+    disabled_at: Date | null;
+    sealed_secret: string;
+    sealed_old_secret: string | null;
+    old_secret_until: Date | null;
+    sequence: number;
+    failing_since: Date | null;
+    failed_at: Date | null;
+    slow: Generated<boolean>;
+    queued_at: Date | null;
+    later_at: Date | null;
+    busy_with: string | null;
+    busy_until: Date | null;
+  };
+  webhook_deliveries: {
+    business_id: number;
+    webhook_id: string;
+    sequence: number;
+    delivery_id: string;
+    event_id: string;
+    type: string;
+    state: WebhookDeliveryState;
+    attempts: Generated<number>;
+    tries: Generated<number>;
+    next_attempt_at: Date | null;
+    status_code: number | null;
+    error: WebhookError | null;
+    created_at: Date;
+    settled_at: Date | null;
+  };
+  webhook_attempts: {
+    business_id: number;
+    webhook_id: string;
+    sequence: number;
+    attempt_no: number;
+    status_code: number | null;
+    error: WebhookError | null;
+    duration_ms: number;
+    attempted_at: Date;
   };
   carrier_events: {
     carrier_event_id: string;

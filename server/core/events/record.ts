@@ -63,6 +63,8 @@ export const eventTypes = [
   'sender.removed',
   'session.created',
   'session.expired',
+  'webhook.disabled',
+  'webhook.test',
 ] as const;
 export type EventType = (typeof eventTypes)[number];
 

@@ -54,6 +54,8 @@ export interface NewJob<Data extends object> {
   delayS?: number;
   /** Higher first; 0 unless told. */
   priority?: number;
+  /** Whose it is, where a handler bounds how many of one run at once. */
+  group?: string;
 }
 
 export interface Job<Data extends object> {
@@ -69,6 +71,8 @@ export interface JobHandler<Data extends object = never> {
   batchSize: number;
   /** Batches at work at once in this process. */
   concurrency: number;
+  /** Jobs of one group at work at once in this process, at most `concurrency`; any number unless told. */
+  perGroup?: number;
   /** Works on the batch; answers the ids of the jobs that failed with their error. The rest is done. */
   run(jobs: Job<Data>[]): Promise<Map<string, Error>>;
   /** A job failed each time it was tried: what becomes of its subject, beside the dead letter. */
@@ -163,6 +167,7 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
       {
         batchSize: handler.batchSize,
         localConcurrency: handler.concurrency,
+        ...(handler.perGroup !== undefined && { localGroupConcurrency: handler.perGroup }),
         includeMetadata: true,
         perJobResults: true,
         burstWhenBatchFull: true,
@@ -264,7 +269,12 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
       if (jobs.length === 0) return;
       await boss.insert(
         queue.name,
-        jobs.map((job) => ({ data: job.data, startAfter: job.delayS ?? 0, priority: job.priority ?? 0 })),
+        jobs.map((job) => ({
+          data: job.data,
+          startAfter: job.delayS ?? 0,
+          priority: job.priority ?? 0,
+          ...(job.group !== undefined && { group: { id: job.group } }),
+        })),
         { db: fromKysely(tx) },
       );
     },
