@@ -12,6 +12,7 @@ export const webhookErrors = [
   'refused',
   'gone',
   'webhook_disabled',
+  'event_expired',
 ] as const;
 export type WebhookError = (typeof webhookErrors)[number];
 
@@ -29,7 +30,7 @@ const State = OneOf(webhookDeliveryStates, {
 });
 const ErrorWord = OneOf(webhookErrors, {
   description:
-    'unreachable: no connection came about, for whatever reason; timeout: no answer within 15 s; tls_failed: its certificate does not hold; broken_answer: no HTTP came back; redirected: redirects are not followed; refused: another status than 2xx; gone: 410, which disables the webhook; webhook_disabled: it was disabled before the event got through.',
+    'unreachable: no connection came about, for whatever reason; timeout: no answer within 15 s; tls_failed: its certificate does not hold; broken_answer: no HTTP came back; redirected: redirects are not followed; refused: another status than 2xx; gone: 410, which disables the webhook; webhook_disabled: it was disabled before the event got through; event_expired: the event is older than 30 days and no longer kept.',
 });
 const EventTypeName = Type.String({
   minLength: 1,

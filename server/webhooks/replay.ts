@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
 import { mostReplayed } from '../../contract/index.ts';
 import type { Tx } from '../core/db/index.ts';
-import { invalid, notFound } from '../core/fault.ts';
+import { eventRetentionDays } from '../core/events/index.ts';
+import { Fault, invalid, notFound } from '../core/fault.ts';
 import { newId } from '../core/ids.ts';
 import type { JobQueue } from '../core/queue/index.ts';
 import { type DeliveryRow, deliveryFor, lockWebhookFor, mustBeEnabled, type WebhookRow } from './access.ts';
@@ -36,9 +37,9 @@ export async function replay(
     ? { sequences: await sequencesOf(tx, webhook, wanted.delivery_ids), next_sequence: null }
     : await find(tx, webhook, wanted);
   mustBeEnabled(webhook);
-  await postAgain(tx, now, webhook, found.sequences);
-  if (found.sequences.length > 0) await visitNow(tx, queue, now, webhook);
-  return { replayed: found.sequences.length, next_sequence: found.next_sequence };
+  const replayed = await postAgain(tx, now, webhook, found.sequences);
+  if (replayed > 0) await visitNow(tx, queue, now, webhook);
+  return { replayed, next_sequence: found.next_sequence };
 }
 
 export async function retryDelivery(
@@ -50,7 +51,11 @@ export async function retryDelivery(
   const webhook = await lockWebhookFor(tx, given.businessId, given.webhookId);
   const delivery = await deliveryFor(tx, webhook, given.deliveryId);
   mustBeEnabled(webhook);
-  await postAgain(tx, now, webhook, [delivery.sequence]);
+  if ((await postAgain(tx, now, webhook, [delivery.sequence])) === 0)
+    throw new Fault(
+      'conflict',
+      `The event is older than ${eventRetentionDays} days and no longer kept. Read what it was about anew.`,
+    );
   await visitNow(tx, queue, now, webhook);
   return deliveryFor(tx, webhook, given.deliveryId);
 }
@@ -121,17 +126,21 @@ async function find(
   return { sequences, next_sequence: next };
 }
 
-/** To be posted at once, from the beginning of the schedule; those that never were for this webhook too. */
+/**
+ * To be posted at once, from the beginning of the schedule; those that never were for this webhook too.
+ *
+ * @returns how many: an event that is no longer kept cannot be posted
+ */
 async function postAgain(
   tx: Tx,
   now: Date,
   webhook: WebhookRow,
   sequences: readonly number[],
-): Promise<void> {
-  if (sequences.length === 0) return;
+): Promise<number> {
+  if (sequences.length === 0) return 0;
   const { business_id, webhook_id } = webhook;
   const again = sequences.map((sequence) => ({ sequence, delivery_id: newId() }));
-  await sql`
+  const { numAffectedRows } = await sql`
     insert into webhook_deliveries
       (business_id, webhook_id, sequence, delivery_id, event_id, type, state, next_attempt_at, created_at)
     select e.business_id, ${webhook_id}::uuid, e.sequence, a.delivery_id, e.event_id, e.type, 'pending', ${now}::timestamptz, ${now}::timestamptz
@@ -141,4 +150,5 @@ async function postAgain(
     set state = 'pending', tries = 0, next_attempt_at = excluded.next_attempt_at, settled_at = null`.execute(
     tx,
   );
+  return Number(numAffectedRows ?? 0);
 }

@@ -31,7 +31,8 @@ export interface Settled {
 /** Where it goes by the schedule. */
 export function bySchedule({ delivery, posted }: Attempted, now: Date): Settled {
   if (posted.error === null) return { state: 'delivered', next_attempt_at: null };
-  if (posted.error === 'gone') return { state: 'failed', next_attempt_at: null };
+  if (posted.error === 'gone' || posted.error === 'event_expired')
+    return { state: 'failed', next_attempt_at: null };
   const pauseMs = pauseAfter(delivery.tries + 1, posted.retryAfterMs, Math.random());
   if (pauseMs === null) return { state: 'failed', next_attempt_at: null };
   return { state: 'pending', next_attempt_at: new Date(now.getTime() + pauseMs) };
@@ -84,8 +85,11 @@ export async function writeHealth(
   tx: Tx,
   now: Date,
   webhook: WebhookRow,
-  attempted: readonly Attempted[],
+  all: readonly Attempted[],
 ): Promise<'gone' | 'failing' | null> {
+  // Where nothing was posted, the receiver is not to blame.
+  const attempted = all.filter(({ posted }) => posted.error !== 'event_expired');
+  if (attempted.length === 0) return null;
   const failed = attempted.some(({ posted }) => posted.error !== null);
   const delivered = attempted.some(({ posted }) => posted.error === null);
   const isOneRow =

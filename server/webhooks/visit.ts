@@ -198,9 +198,19 @@ async function postAll(
     due.map(({ sequence }) => sequence),
   );
   return Promise.all(
-    due.map((delivery) => postDelivery(parts, now(), webhook, delivery, events.get(delivery.sequence)!)),
+    due.map((delivery) => {
+      const event = events.get(delivery.sequence);
+      return event ? postDelivery(parts, now(), webhook, delivery, event) : expired(delivery, now());
+    }),
   );
 }
+
+/** A replay of long ago: events are forgotten by their own age, deliveries by theirs. */
+const expired = (delivery: DeliveryRow, at: Date): Attempted => ({
+  delivery,
+  posted: { statusCode: null, error: 'event_expired', retryAfterMs: null, durationMs: 0 },
+  at,
+});
 
 /** Leaves, and sees to the next visit: at once where there is more to do, else when the next attempt is due. */
 function end({ db, queue }: VisitParts, key: Key, now: Date): Promise<void> {

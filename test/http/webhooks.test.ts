@@ -637,6 +637,29 @@ describe('retryWebhookDelivery, replayWebhookDeliveries', () => {
     expect((await deliveries(hook.id))[0]).toMatchObject({ attempts: 3 });
   });
 
+  test('an event that is no longer kept cannot come again: 409 before, failed where it went since', async () => {
+    const hook = await webhook(only);
+    receiver.answers(hook.path, { status: 500 }, { status: 500 });
+    await text();
+    await came(hook, 1);
+    const [{ delivery_id, sequence }] = await deliveries(hook.id);
+    await omega.omega.database.db
+      .deleteFrom('events')
+      .where('business_id', '=', 1001)
+      .where('sequence', '<=', sequence)
+      .execute();
+    // Its next attempt comes; the receiver is not to blame for what was not posted.
+    await omega.tick(10 * second);
+    await states(hook, ['failed']);
+    const at = `${ofWebhook(hook.id)}/deliveries/${delivery_id}`;
+    expect((await api.get(at)).body).toMatchObject({ error: 'event_expired', event: null });
+    expectProblem(await api.post(`${at}/retry`), 409, 'conflict');
+    const replayed = await api.post(`${ofWebhook(hook.id)}/replay`, { delivery_ids: [delivery_id] });
+    expect(replayed.body).toMatchObject({ replayed: 0 });
+    receiver.answers(hook.path, { status: 200 });
+    await text();
+    await came(hook, 2);
+  });
   test('all that failed, and nothing else', async () => {
     const hook = await webhook(only);
     await text();

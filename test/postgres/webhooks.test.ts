@@ -1,0 +1,90 @@
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { atOnce, type Pair, startPair } from '../support/pair.ts';
+import { connect } from '../support/postgres.ts';
+import { type Receiver, startReceiver } from '../support/receiver.ts';
+
+let pair: Pair;
+let receiver: Receiver;
+
+beforeAll(async () => {
+  receiver = await startReceiver();
+  // Connections that die take visits with them; a lease of two seconds brings those back.
+  pair = await startPair({
+    leaseS: 2,
+    webhooks: { hosts: [`127.0.0.1:${receiver.port}`], deadlineMs: 1_000 },
+  });
+}, 60_000);
+afterAll(async () => {
+  await pair?.close();
+  await receiver?.close();
+});
+
+async function newWebhook(path: string, more: object = {}): Promise<string> {
+  const made = await pair.apis[0].post('/businesses/1001/webhooks', { url: receiver.url + path, ...more });
+  expect(made.status, JSON.stringify(made.body)).toBe(201);
+  return made.body.webhook_id;
+}
+
+const deliveriesOf = (webhookId: string) =>
+  pair.rows<{ sequence: string; state: string; attempts: number }>(
+    'select sequence, state, attempts from webhook_deliveries where webhook_id = $1 order by sequence',
+    [webhookId],
+  );
+
+/** Queued through both processes, each repeated until it is taken. @returns the messages' ids */
+async function queueAll(count: number, phone: (i: number) => string): Promise<string[]> {
+  return atOnce(count, pair.apis, async (api, i) => {
+    for (;;) {
+      const { status, body } = await api.post('/sms/queue', {
+        to: phone(i),
+        content: 'Told of',
+        request_id: `${phone(i)}-${i}`.slice(1),
+      });
+      if (status === 202) return body.message_id as string;
+      expect(status).toBe(503);
+    }
+  });
+}
+
+test('two workers: each event is posted, and written down once, whoever visits', async () => {
+  const id = await newWebhook('/calm', { types: ['message.queued'] });
+  const queued = await queueAll(60, (i) => `+1202555${4000 + i}`);
+  await vi.waitFor(
+    async () => {
+      const rows = await deliveriesOf(id);
+      expect(rows.filter(({ state }) => state === 'delivered')).toHaveLength(60);
+    },
+    { timeout: 20_000, interval: 100 },
+  );
+  const posted = receiver.at('/calm').map(({ event }) => event.data.object.message_id as string);
+  expect(posted.sort()).toEqual([...queued].sort());
+});
+
+test('while connections die: every event gets through, at least once, with one delivery of its own', async () => {
+  const id = await newWebhook('/storm', { types: ['message.queued'] });
+  const killer = await connect(pair.url);
+  const kills = (async () => {
+    for (let kill = 0; kill < 20; kill++) {
+      await killer.query(
+        `select pg_terminate_backend(pid) from (
+           select pid from pg_stat_activity where datname = current_database() and application_name like 'omega%'
+           order by (state = 'active') desc, random() limit 2) as victims`,
+      );
+      await killer.query('select pg_sleep(0.05)');
+    }
+    await killer.end();
+  })();
+  const queued: string[] = [];
+  for (let round = 0; round < 4; round++)
+    queued.push(...(await queueAll(20, (i) => `+1202555${5000 + round * 20 + i}`)));
+  await kills;
+  await vi.waitFor(
+    async () => {
+      const rows = await deliveriesOf(id);
+      expect(rows.filter(({ state }) => state === 'delivered')).toHaveLength(80);
+    },
+    { timeout: 60_000, interval: 200 },
+  );
+  const posted = new Set(receiver.at('/storm').map(({ event }) => event.data.object.message_id as string));
+  expect([...posted].sort()).toEqual([...queued].sort());
+}, 120_000);
