@@ -118,26 +118,27 @@ export function createEventStreams(options: {
   }
 
   function advance(channel: Channel): void {
-    if (channel.reading) return;
-    channel.reading = true;
-    readOn(channel)
-      // The next notice or look tries again, from where each reader is.
-      .catch((error) => {
-        if (!closed) log.warn({ err: error }, 'events could not be read for streams; trying again');
-      })
-      .finally(() => {
-        channel.reading = false;
-      });
+    // The next notice or look tries again, from where each reader is.
+    readOn(channel).catch((error) => {
+      if (!closed) log.warn({ err: error }, 'events could not be read for streams; trying again');
+    });
   }
 
   /** Until everybody who can take more is at the head; by turns, so that who catches up holds up nobody at the head. */
   async function readOn(channel: Channel): Promise<void> {
+    if (channel.reading) return;
+    channel.reading = true;
     const isBehind = (reader: Reader) =>
       reader.position < channel.head && reader.fullSince === null && !reader.doubted;
-    for (;;) {
-      const behind = Map.groupBy([...channel.readers].filter(isBehind), ({ position }) => position);
-      if (behind.size === 0) return;
-      for (const [position, readers] of behind) await turn(channel, position, readers);
+    try {
+      for (;;) {
+        const behind = Map.groupBy([...channel.readers].filter(isBehind), ({ position }) => position);
+        // The flag falls in the same step as this look: a wake-up between the two would be lost.
+        if (behind.size === 0) return;
+        for (const [position, readers] of behind) await turn(channel, position, readers);
+      }
+    } finally {
+      channel.reading = false;
     }
   }
 
@@ -163,7 +164,8 @@ export function createEventStreams(options: {
     for (const reader of readers) {
       if (!channel.readers.has(reader) || reader.doubted) continue;
       for (const { sequence, type } of slice.rows) {
-        if (reader.stream.readableLength > mostWaiting) break;
+        // Only who is full stops: every turn moves on whoever it was for, or it would be their turn again at once.
+        if (reader.fullSince !== null && reader.stream.readableLength > mostWaiting) break;
         reader.position = sequence;
         if (wants(reader, type)) {
           reader.told = sequence;

@@ -1,8 +1,9 @@
 import { Agent, EventSource } from 'undici';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { createKey, revokeKey } from '../../server/access/index.ts';
-import { forgetOldEvents } from '../../server/core/events/index.ts';
-import type { StreamLimits } from '../../server/realtime/index.ts';
+import { createEventSignal, forgetOldEvents } from '../../server/core/events/index.ts';
+import { createLog } from '../../server/core/log.ts';
+import { createEventStreams, type StreamLimits } from '../../server/realtime/index.ts';
 import { many, writeEvents } from '../support/events.ts';
 import { expectProblem } from '../support/expect-problem.ts';
 import { type Client, type RunningOmega, startOmega } from '../support/omega.ts';
@@ -248,6 +249,94 @@ describe('streamEvents is bounded', () => {
     await vi.waitFor(() => expect(stream.events).toHaveLength(30), { timeout: 10_000 });
     const [first] = sequencesOf(stream);
     expect(sequencesOf(stream)).toEqual(Array.from({ length: 30 }, (_, i) => first! + i));
+  });
+
+  test('a reader that takes nothing is cut off, and holds up nobody', async () => {
+    const own = await startOmega({ streams: { ...streams, stalledMs: 600, perCaller: 2 } });
+    const { key: ownKey } = await own.business({ business_id: 1001 });
+    const headers = { 'x-api-key': ownKey };
+    const stalled = await following('', headers, own.url);
+    stalled.stopReading();
+    const taking = await following('', headers, own.url);
+    const data = { filler: 'x'.repeat(200_000) };
+    // What the kernel holds for a reader differs from machine to machine: more is written until it is full.
+    let written = 0;
+    const third = await vi.waitUntil(
+      async () => {
+        await writeEvents(own.omega.database.db, 1001, many(10, 'client.updated'), { data });
+        written += 10;
+        await vi.waitFor(() => expect(taking.events).toHaveLength(written), { timeout: 10_000 });
+        const stream = await follow('', headers, own.url);
+        return stream.status === 200 && stream;
+      },
+      { timeout: 40_000, interval: 100 },
+    );
+    expect(third.status).toBe(200);
+    stalled.goOn();
+    await vi.waitFor(() => expect(stalled.ended).toBe(true));
+    expect(stalled.events.length).toBeLessThan(written);
+    expect(taking.ended).toBe(false);
+    taking.close();
+    // It goes on from where it was.
+    const again = await follow('', { ...headers, 'last-event-id': stalled.lastId! }, own.url);
+    await vi.waitFor(
+      () => expect([...sequencesOf(stalled), ...sequencesOf(again)]).toEqual(sequencesOf(taking)),
+      { timeout: 20_000 },
+    );
+    await own.close();
+  }, 60_000);
+
+  test('for a reader that takes nothing little waits in memory, and nothing is read', async () => {
+    const { database } = omega.omega;
+    let asked = 0;
+    const db = database.db.withPlugin({
+      transformQuery({ node }) {
+        asked++;
+        return node;
+      },
+      transformResult: async ({ result }) => result,
+    });
+    const log = createLog({ level: 'fatal', pretty: false });
+    const events = createEventSignal(database, log);
+    const limits = { heartbeatMs: 10, lookMs: 10, stalledMs: 3_600_000 };
+    const own = createEventStreams({ db, events, log, limits });
+    const { event_sequence: after } = await database.db
+      .selectFrom('businesses')
+      .select('event_sequence')
+      .where('business_id', '=', 1001)
+      .executeTakeFirstOrThrow();
+    let beats = 0;
+    const stream = own.open({
+      businessId: 1001,
+      caller: 'a key',
+      filter: null,
+      after,
+      idOf: String,
+      isStillAllowed: async () => ++beats > 0,
+      log,
+    });
+    const data = { filler: 'x'.repeat(100_000) };
+    const writeLarge = () => writeEvents(database.db, 1001, many(20, 'client.updated'), { data });
+    const fullAt = 64 * 1024;
+    await writeLarge();
+    await vi.waitFor(() => expect(stream.readableLength).toBeGreaterThan(fullAt));
+    const [waiting, askedUntilFull] = [stream.readableLength, asked];
+    // Four times what is large enough to be no more read for it, and one event.
+    expect(waiting).toBeLessThan(4 * fullAt + 101_000);
+    const seen = beats;
+    await writeLarge();
+    await vi.waitFor(() => expect(beats).toBeGreaterThan(seen + 10));
+    expect([stream.readableLength, asked]).toEqual([waiting, askedUntilFull]);
+
+    let text = '';
+    stream.setEncoding('utf8').on('data', (more: string) => {
+      text += more;
+    });
+    const ids = () => [...text.matchAll(/^id: (\d+)\nevent: /gm)].map(([, id]) => Number(id));
+    const all = Array.from({ length: 40 }, (_, i) => after + 1 + i);
+    await vi.waitFor(() => expect(ids()).toEqual(all), { timeout: 10_000 });
+    own.close();
+    await events.close();
   });
 
   test('so many by a key (429), in a business (429) and in a process (503), each with Retry-After', async () => {

@@ -1,0 +1,122 @@
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { createKey } from '../../server/access/index.ts';
+import { writeEvents } from '../support/events.ts';
+import { type Pair, startPair } from '../support/pair.ts';
+import { type OpenStream, openStream } from '../support/streams.ts';
+
+let pair: Pair;
+let key: string;
+const open: OpenStream[] = [];
+
+beforeAll(async () => {
+  // Nobody looks by itself here: what arrives from the other process arrives by a notice.
+  pair = await startPair({ streams: { heartbeatMs: 3_600_000, lookMs: 3_600_000 } });
+  ({ key } = await createKey(pair.one.omega.database.db, {
+    businessId: 1001,
+    name: 'reader',
+    scopes: ['read'],
+    now: new Date(),
+  }));
+  await pair.settled();
+});
+afterEach(() => {
+  for (const stream of open.splice(0)) stream.close();
+});
+afterAll(() => pair?.close());
+
+const wait = { timeout: 15_000 };
+/** Follows through the one or the other, and has been given its place. */
+async function following(at: 'one' | 'two', lastId?: string | null) {
+  const stream = await openStream(`${pair[at].url}/businesses/1001/events`, {
+    'x-api-key': key,
+    ...(lastId && { 'last-event-id': lastId }),
+  });
+  open.push(stream);
+  expect(stream.status).toBe(200);
+  await vi.waitFor(() => expect(stream.lastId).not.toBeNull(), wait);
+  return stream;
+}
+const write = (at: 'one' | 'two', ...types: Parameters<typeof writeEvents>[2]) =>
+  writeEvents(pair[at].omega.database.db, 1001, types);
+const sequencesOf = (stream: OpenStream) => stream.events.map(({ data }) => data.sequence);
+const listeners = async () =>
+  (
+    await pair.rows<{ pid: number }>(
+      "select pid from pg_stat_activity where application_name = 'omega events' and query like 'listen %' and state = 'idle' order by pid",
+    )
+  ).map(({ pid }) => pid);
+
+test('streamEvents gets what is written through the other process', async () => {
+  const streams = [await following('one'), await following('two')];
+  await vi.waitFor(async () => expect(await listeners()).toHaveLength(2), wait);
+  await write('one', 'note.added');
+  await vi.waitFor(() => {
+    for (const { events } of streams) expect(events.map(({ event }) => event)).toEqual(['note.added']);
+  }, wait);
+  await write('two', 'client.updated');
+  await vi.waitFor(() => {
+    for (const { events } of streams)
+      expect(events.map(({ event }) => event)).toEqual(['note.added', 'client.updated']);
+  }, wait);
+  expect(streams[0]!.events).toEqual(streams[1]!.events);
+});
+
+test('streamEvents goes on after the connection that hears notices is cut', async () => {
+  const stream = await following('two');
+  await vi.waitFor(async () => expect((await listeners()).length).toBeGreaterThan(0), wait);
+  const before = await listeners();
+  await pair.rows(
+    "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'omega events'",
+  );
+  await vi.waitFor(async () => {
+    for (const pid of await listeners()) expect(before).not.toContain(pid);
+  }, wait);
+  // Its notice is lost, or not; the new connection looks for what was missed.
+  await write('one', 'note.added');
+  await vi.waitFor(() => expect(stream.events.map(({ event }) => event)).toEqual(['note.added']), wait);
+  await vi.waitFor(async () => expect(await listeners()).toHaveLength(before.length), wait);
+  await write('one', 'client.updated');
+  await vi.waitFor(
+    () => expect(stream.events.map(({ event }) => event)).toEqual(['note.added', 'client.updated']),
+    wait,
+  );
+  expect(stream.ended).toBe(false);
+});
+
+test('streamEvents, left at any moment and resumed on either side while both write, gives each event once, in order', async () => {
+  let state = 20_261;
+  // Park and Miller's: the same moments in every run.
+  const random = (below: number) => {
+    state = (state * 48_271) % 2_147_483_647;
+    return state % below;
+  };
+  const begun = await following('one');
+  let place = begun.lastId;
+  begun.close();
+  const [start] = await pair.rows<{ head: string }>(
+    'select event_sequence as head from businesses where business_id = 1001',
+  );
+  const from = Number(start!.head);
+  const total = 240;
+  const writing = Promise.all(
+    (['one', 'two'] as const).map(async (at) => {
+      for (let i = 0; i < 40; i++) await write(at, 'note.added', 'client.updated', 'client.created');
+    }),
+  );
+  const seen: number[] = [];
+  let stays = 0;
+  const reading = (async () => {
+    while (seen.length < total) {
+      const stream = await following(stays++ % 2 === 0 ? 'two' : 'one', place);
+      const enough = Math.min(1 + random(25), total - seen.length);
+      await vi.waitFor(() => expect(stream.events.length).toBeGreaterThanOrEqual(enough), wait);
+      stream.close();
+      // What it had when it left is what it has seen.
+      seen.push(...sequencesOf(stream));
+      place = stream.lastId;
+    }
+  })();
+  await Promise.all([writing, reading]);
+  expect(seen).toEqual(Array.from({ length: total }, (_, i) => from + 1 + i));
+  expect(stays).toBeGreaterThan(5);
+});
