@@ -65,6 +65,9 @@ Configuration comes from the environment alone:
   OMEGA_SMTP_KEY       certificate and key files for STARTTLS
   OMEGA_TRUST_PROXY    hops, or addresses of the proxies in front (off)
   OMEGA_WEBHOOK_HOSTS  what webhooks may reach beside public addresses (none)
+  OMEGA_SEARCH_CONNECTIONS,
+  OMEGA_SEARCH_TIMEOUT_MS
+                       connections that searches have (3), and their limit (3000)
   LOG_LEVEL            trace, debug, info, warn, error, fatal or silent (info)
 
 Examples:

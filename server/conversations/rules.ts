@@ -35,7 +35,11 @@ export function noteMessage(conversation: LockedConversation, message: NewMessag
   if (message.occurredAt > conversation.last_activity_at) conversation.last_activity_at = message.occurredAt;
   // A note is for staff: it is never the last message, answers nobody, and is no channel of the client's.
   if (message.direction === 'internal') return null;
-  if (!conversation.last_message_at || message.occurredAt >= conversation.last_message_at) {
+  // Of one millisecond the greater id is the last, as in the conversation's list.
+  const before = conversation.last_message_at;
+  const isLater = !before || message.occurredAt > before;
+  const isOfThen = before?.getTime() === message.occurredAt.getTime();
+  if (isLater || (isOfThen && message.messageId > (conversation.last_message_id ?? ''))) {
     conversation.last_message_id = message.messageId;
     conversation.last_message_at = message.occurredAt;
   }

@@ -230,5 +230,9 @@ export const impersonalTables: readonly string[] = [
   'staffs',
   'voice_presences',
   'voice_settings',
+  'webhook_attempts',
+  'webhook_deliveries',
   'webhook_tokens',
+  'webhooks',
+  'worker_heartbeats',
 ];
