@@ -3,16 +3,28 @@ import type { Origin } from '../core/http/index.ts';
 import type { LockedConversation } from './open.ts';
 
 /** A message from the client, or a failed send, reopens. @returns the event, or null where it was open */
-export function reopen(conversation: LockedConversation, by: Origin, because: string): NewEvent | null {
-  if (conversation.status === 'open') return null;
+export const reopen = (conversation: LockedConversation, by: Origin, because: string): NewEvent | null =>
+  turn(conversation, 'open', by, because);
+
+/** Nothing is left of it. @returns the event, or null where it was closed */
+export const close = (conversation: LockedConversation, by: Origin, because: string): NewEvent | null =>
+  turn(conversation, 'closed', by, because);
+
+function turn(
+  conversation: LockedConversation,
+  to: 'open' | 'closed',
+  by: Origin,
+  because: string,
+): NewEvent | null {
   const from = conversation.status;
-  conversation.status = 'open';
+  if (from === to) return null;
+  conversation.status = to;
   conversation.snoozed_until = null;
   return {
     businessId: conversation.business_id,
     type: 'conversation.status_changed',
     by,
-    changed: { status: { from, to: 'open' } },
+    changed: { status: { from, to } },
     data: { conversation_id: conversation.conversation_id, client_id: conversation.client_id, because },
   };
 }

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { type LockedConversation, reopen, saveConversations } from '../conversations/index.ts';
+import { close, type LockedConversation, reopen, saveConversations } from '../conversations/index.ts';
 import type { Tx } from '../core/db/index.ts';
 import type { EventType, NewEvent } from '../core/events/index.ts';
 import type { Origin } from '../core/http/index.ts';
@@ -94,8 +94,9 @@ export async function recount(
     if (is.last_message_at && is.last_message_at > conversation.last_activity_at) {
       conversation.last_activity_at = is.last_message_at;
     }
-    if (is.last_message_id === null && moves.hasGiven(conversation) && conversation.status !== 'closed') {
-      events.push(closed(conversation, by, because));
+    if (is.last_message_id === null && moves.hasGiven(conversation)) {
+      const closed = close(conversation, by, because);
+      if (closed) events.push(closed);
     }
   }
   await saveConversations(tx, now, touched);
@@ -105,19 +106,6 @@ export async function recount(
     touched.map((one) => one.client_id),
   );
   return events;
-}
-
-function closed(conversation: LockedConversation, by: Origin, because: EventType): NewEvent {
-  const from = conversation.status;
-  conversation.status = 'closed';
-  conversation.snoozed_until = null;
-  return {
-    businessId: conversation.business_id,
-    type: 'conversation.status_changed',
-    by,
-    changed: { status: { from, to: 'closed' } },
-    data: { conversation_id: conversation.conversation_id, client_id: conversation.client_id, because },
-  };
 }
 
 /** When clients were last heard from, by the messages that are theirs now. */
