@@ -5,7 +5,7 @@ import { Fault } from '../core/fault.ts';
 import type { Origin } from '../core/http/index.ts';
 import { newId } from '../core/ids.ts';
 import type { Secrets } from '../core/secrets.ts';
-import { type DeliveryRow, deliveryFor, type WebhookRow, webhookFor } from './access.ts';
+import { type DeliveryRow, type WebhookRow, webhookFor } from './access.ts';
 import { payloadsOf } from './payload.ts';
 import { postDelivery } from './post-delivery.ts';
 import type { Postman } from './postman.ts';
@@ -55,26 +55,16 @@ export function createTester(parts: { db: Db; secrets: Secrets; postman: Postman
 /** The event and its delivery, which counts as failed until its answer is there: a crash leaves no test that waits. */
 async function writeTest(tx: Tx, now: Date, webhook: WebhookRow, by: Origin): Promise<DeliveryRow> {
   const { business_id, webhook_id } = webhook;
-  await recordEvents(tx, now, [{ businessId: business_id, type: 'webhook.test', by, data: { webhook_id } }]);
-  // Its number is the business's last, which this transaction holds.
-  const event = await tx
-    .selectFrom('events')
-    .innerJoin('businesses as b', (join) =>
-      join
-        .onRef('b.business_id', '=', 'events.business_id')
-        .onRef('b.event_sequence', '=', 'events.sequence'),
-    )
-    .select(['events.sequence', 'events.event_id'])
-    .where('events.business_id', '=', business_id)
-    .executeTakeFirstOrThrow();
-  const deliveryId = newId();
-  await tx
+  const [event] = await recordEvents(tx, now, [
+    { businessId: business_id, type: 'webhook.test', by, data: { webhook_id } },
+  ]);
+  return tx
     .insertInto('webhook_deliveries')
     .values({
       business_id,
       webhook_id,
-      ...event,
-      delivery_id: deliveryId,
+      ...event!,
+      delivery_id: newId(),
       type: 'webhook.test',
       state: 'failed',
       next_attempt_at: null,
@@ -83,6 +73,6 @@ async function writeTest(tx: Tx, now: Date, webhook: WebhookRow, by: Origin): Pr
       created_at: now,
       settled_at: now,
     })
-    .execute();
-  return deliveryFor(tx, webhook, deliveryId);
+    .returningAll()
+    .executeTakeFirstOrThrow();
 }

@@ -1,5 +1,5 @@
 import { type Db, inTransaction } from '../../server/core/db/index.ts';
-import { type EventType, recordEvents } from '../../server/core/events/index.ts';
+import { type EventType, type RecordedEvent, recordEvents } from '../../server/core/events/index.ts';
 
 /** Writes events of a business as its acts do, in one transaction. */
 export function writeEvents(
@@ -7,7 +7,7 @@ export function writeEvents(
   businessId: number,
   types: EventType[],
   more: { at?: Date; data?: Record<string, unknown> } = {},
-): Promise<void> {
+): Promise<RecordedEvent[]> {
   const by = { actor: { type: 'system' as const, id: null }, origin: {} };
   const data = more.data ?? {};
   return inTransaction(db, (tx) =>

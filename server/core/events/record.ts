@@ -83,13 +83,21 @@ export function onEvents(db: Db, listener: Listener): () => void {
   return () => ours.delete(listener);
 }
 
+/** What an event is known by: its number in its business, and its id. */
+export interface RecordedEvent {
+  sequence: number;
+  event_id: string;
+}
+
 /**
  * Writes events in the transaction of their change, numbered without gaps for each business. Taking
  * the numbers locks the business's row until the commit: so this comes last in a transaction, after
  * every other lock (conversations, then messages, then this), or two would wait crosswise.
+ *
+ * @returns what each is known by, in order
  */
-export async function recordEvents(tx: Tx, now: Date, events: NewEvent[]): Promise<void> {
-  if (events.length === 0) return;
+export async function recordEvents(tx: Tx, now: Date, events: NewEvent[]): Promise<RecordedEvent[]> {
+  if (events.length === 0) return [];
   const counts = new Map<number, number>();
   for (const event of events) counts.set(event.businessId, (counts.get(event.businessId) ?? 0) + 1);
   const next = new Map<number, number>();
@@ -103,27 +111,24 @@ export async function recordEvents(tx: Tx, now: Date, events: NewEvent[]): Promi
       .executeTakeFirstOrThrow();
     next.set(businessId, row.event_sequence - count + 1);
   }
-  await tx
-    .insertInto('events')
-    .values(
-      events.map((event) => {
-        const sequence = next.get(event.businessId)!;
-        next.set(event.businessId, sequence + 1);
-        return {
-          business_id: event.businessId,
-          sequence,
-          event_id: newId(),
-          type: event.type,
-          actor: JSON.stringify(event.by.actor),
-          origin: JSON.stringify(event.by.origin),
-          changed: event.changed ? JSON.stringify(event.changed) : null,
-          data: JSON.stringify(event.data),
-          created_at: now,
-        };
-      }),
-    )
-    .execute();
+  const rows = events.map((event) => {
+    const sequence = next.get(event.businessId)!;
+    next.set(event.businessId, sequence + 1);
+    return {
+      business_id: event.businessId,
+      sequence,
+      event_id: newId(),
+      type: event.type,
+      actor: JSON.stringify(event.by.actor),
+      origin: JSON.stringify(event.by.origin),
+      changed: event.changed ? JSON.stringify(event.changed) : null,
+      data: JSON.stringify(event.data),
+      created_at: now,
+    };
+  });
+  await tx.insertInto('events').values(rows).execute();
   onceCommitted(tx, (db) => {
     for (const listener of listeners.get(db) ?? []) listener(events);
   });
+  return rows.map(({ sequence, event_id }) => ({ sequence, event_id }));
 }
