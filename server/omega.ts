@@ -8,13 +8,7 @@ import { allRoutes, allWebhookSources } from './app.ts';
 import { allCarriers } from './carriers.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { type Database, type DatabaseTarget, migrate, openDatabase } from './core/db/index.ts';
-import {
-  createEventSignal,
-  type EventType,
-  forgetOldEvents,
-  type NewEvent,
-  onEvents,
-} from './core/events/index.ts';
+import { createEventSignal, forgetOldEvents, onEvents } from './core/events/index.ts';
 import {
   buildHttp,
   createCursors,
@@ -23,7 +17,7 @@ import {
   type Limits,
 } from './core/http/index.ts';
 import type { Log } from './core/log.ts';
-import { createMetrics, type Metrics } from './core/metrics.ts';
+import { createMetrics } from './core/metrics.ts';
 import { createJobQueue, type JobQueue } from './core/queue/index.ts';
 import { createSecrets, type Secrets } from './core/secrets.ts';
 import { createHeartbeat } from './health/index.ts';
@@ -106,28 +100,6 @@ async function closeHttp(http: FastifyInstance): Promise<void> {
   await http.close().finally(() => clearTimeout(cutOff));
 }
 
-/** The events that say which status a message came into; others are about one that has it already. */
-const statusEvents = new Set<string>([
-  'message.received',
-  'message.recorded',
-  'message.scheduled',
-  'message.queued',
-  'message.suppressed',
-  'message.sent',
-  'message.delivered',
-  'message.read',
-  'message.undelivered',
-  'message.failed',
-  'message.canceled',
-] satisfies EventType[]);
-
-function countMessages(metrics: Metrics) {
-  return (events: readonly NewEvent[]) => {
-    for (const { type, data } of events)
-      if (statusEvents.has(type)) metrics.messageBecame(String(data.channel), type.slice('message.'.length));
-  };
-}
-
 /** Builds Omega in order, each part from those before it. Does not listen. */
 export async function createOmega(options: OmegaOptions): Promise<Omega> {
   const { log, clock = systemClock } = options;
@@ -148,7 +120,7 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
     const { db } = database;
     const migrated = await migrate(db);
     const metrics = createMetrics(database.pools);
-    onEvents(db, countMessages(metrics));
+    onEvents(db, metrics.eventsWritten);
     const secrets = createSecrets(options.secret);
     // Before any job runs: a worker that cannot open a carrier's credentials would fail every message.
     if (!(await secretFits(db, secrets))) throw new WrongSecret();

@@ -1,5 +1,6 @@
 import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { PoolUse } from './db/index.ts';
+import type { EventType, NewEvent } from './events/index.ts';
 
 /**
  * What this process counts for Prometheus. Labels are of fixed sets: an operation's id and never a URL, a carrier
@@ -9,8 +10,8 @@ export interface Metrics {
   /** @param operation null for what is no operation of the contract */
   requestAnswered(operation: string | null, status: number, seconds: number): void;
   carrierCalled(call: CarrierCall): void;
-  /** A message came into a status. */
-  messageBecame(channel: string, status: string): void;
+  /** Counts the messages that came into a status. */
+  eventsWritten(events: readonly NewEvent[]): void;
   /** A carrier posted a webhook, and this became of it. */
   webhookReceived(source: string, state: string): void;
   /** All of it as it is now, with the process itself: its memory, its event loop. */
@@ -43,6 +44,21 @@ const secondsOfCarriers = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
 /** A business may record messages of any channel it names; those are told together. */
 const channels = new Set(['sms', 'whatsapp', 'email', 'voice', 'note', 'webchat']);
+
+/** The events that say which status a message came into; others are about one that has it already. */
+const statusEvents = new Set<string>([
+  'message.received',
+  'message.recorded',
+  'message.scheduled',
+  'message.queued',
+  'message.suppressed',
+  'message.sent',
+  'message.delivered',
+  'message.read',
+  'message.undelivered',
+  'message.failed',
+  'message.canceled',
+] satisfies EventType[]);
 
 /** @param pools the use of the database's connections at this moment */
 export function createMetrics(pools: () => PoolUse[]): Metrics {
@@ -92,8 +108,16 @@ export function createMetrics(pools: () => PoolUse[]): Metrics {
     requestAnswered: (operation, status, seconds) =>
       requests.observe({ operation: operation ?? 'none', status: `${Math.floor(status / 100)}xx` }, seconds),
     carrierCalled: ({ seconds, ...labels }) => calls.observe(labels, seconds),
-    messageBecame: (channel, status) =>
-      messages.inc({ channel: channels.has(channel) ? channel : 'other', status }),
+    eventsWritten(events) {
+      for (const { type, data } of events) {
+        if (!statusEvents.has(type)) continue;
+        const channel = String(data.channel);
+        messages.inc({
+          channel: channels.has(channel) ? channel : 'other',
+          status: type.slice('message.'.length),
+        });
+      }
+    },
     webhookReceived: (source, state) => webhooks.inc({ source, state }),
     async snapshot() {
       const families = [
