@@ -92,7 +92,7 @@ export async function applyReports(tx: Tx, now: Date, reports: Report[]): Promis
       const why = isFailure(status)
         ? explainFailure(report.provider ?? message.provider, report.errorCode, report.reason ?? null)
         : null;
-      const reason = isFailure(status) ? (why?.reason ?? null) : (report.reason ?? null);
+      const reason = why?.reason ?? report.reason ?? null;
       changed.set(report.messageId, {
         ...message,
         patch: patchOf(changed.get(report.messageId)?.patch, report, status, reason, now),

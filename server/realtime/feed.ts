@@ -26,12 +26,6 @@ export interface Slice {
   head: number;
 }
 
-/** The business's events after the number `after`, in order, at most `limit`; as the API shows them. */
-export async function readFeed(db: Db, businessId: number, after: number, limit: number): Promise<Event[]> {
-  const { rows } = await readSlice(db, businessId, after, limit, null);
-  return presentEvents(db, businessId, rows);
-}
-
 /**
  * The events after a place, one statement: so the last number, the oldest event and the rows are of one moment. Numbers
  * have no gaps and are committed in their order, so a range of numbers is a bound on what is looked at, and the

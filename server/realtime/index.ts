@@ -1,3 +1,3 @@
 export { createEventStreams, type EventStreams, type StreamLimits } from './event-streams.ts';
-export { presentEvents, readFeed } from './feed.ts';
+export { presentEvents } from './feed.ts';
 export { realtimeRoutes } from './routes.ts';
