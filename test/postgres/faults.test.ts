@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Answer } from '../support/omega.ts';
 import { atOnce, type Pair, startPair, tally } from '../support/pair.ts';
-import { connect } from '../support/postgres.ts';
+import { connect, endConnections } from '../support/postgres.ts';
 
 let pair: Pair;
 beforeAll(async () => {
@@ -41,21 +41,7 @@ async function expectAllDelivered(messageIds: string[]) {
 
 describe('connections that the server ends', () => {
   test('while requests run: each gets 503 or its answer, and who repeats gets through with one message', async () => {
-    const killer = await connect(pair.url);
-    let killed = 0;
-    const kills = (async () => {
-      for (let kill = 0; kill < 40; kill++) {
-        const { rowCount } = await killer.query(
-          `select pg_terminate_backend(pid) from (
-             select pid from pg_stat_activity where datname = current_database() and application_name like 'omega%'
-             order by (state = 'active') desc, random() limit 2) as victims`,
-        );
-        killed += rowCount ?? 0;
-        // The load goes on meanwhile; each kill meets other statements.
-        await killer.query('select pg_sleep(0.05)');
-      }
-      await killer.end();
-    })();
+    const kills = endConnections(pair.url, 40);
     const refused: Answer[] = [];
     const health: Answer[] = [];
     const answers: Answer[] = [];
@@ -78,8 +64,7 @@ describe('connections that the server ends', () => {
       answers.push(...some);
       health.push(alive);
     }
-    await kills;
-    expect(killed).toBeGreaterThan(40);
+    expect(await kills).toBeGreaterThan(40);
     expect(refused.length).toBeGreaterThan(0);
     for (const answer of refused) expectUnavailable(answer);
     expect(tally(health)).toEqual({ 200: 8 });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { atOnce, type Pair, startPair } from '../support/pair.ts';
-import { connect } from '../support/postgres.ts';
+import { endConnections } from '../support/postgres.ts';
 import { type Receiver, startReceiver } from '../support/receiver.ts';
 
 let pair: Pair;
@@ -62,18 +62,7 @@ test('two workers: each event is posted, and written down once, whoever visits',
 
 test('while connections die: every event gets through, at least once, with one delivery of its own', async () => {
   const id = await newWebhook('/storm', { types: ['message.queued'] });
-  const killer = await connect(pair.url);
-  const kills = (async () => {
-    for (let kill = 0; kill < 20; kill++) {
-      await killer.query(
-        `select pg_terminate_backend(pid) from (
-           select pid from pg_stat_activity where datname = current_database() and application_name like 'omega%'
-           order by (state = 'active') desc, random() limit 2) as victims`,
-      );
-      await killer.query('select pg_sleep(0.05)');
-    }
-    await killer.end();
-  })();
+  const kills = endConnections(pair.url, 20);
   const queued: string[] = [];
   for (let round = 0; round < 4; round++)
     queued.push(...(await queueAll(20, (i) => `+1202555${5000 + round * 20 + i}`)));

@@ -37,6 +37,28 @@ export async function rowsOf<Row>(url: string, statement: string, values: unknow
   }
 }
 
+/**
+ * So many times, ends two of Omega's connections in the middle of what they do, busy ones first.
+ *
+ * @returns how many it ended
+ */
+export async function endConnections(url: string, times: number): Promise<number> {
+  const killer = await connect(url);
+  let killed = 0;
+  for (let kill = 0; kill < times; kill++) {
+    const { rowCount } = await killer.query(
+      `select pg_terminate_backend(pid) from (
+         select pid from pg_stat_activity where datname = current_database() and application_name like 'omega%'
+         order by (state = 'active') desc, random() limit 2) as victims`,
+    );
+    killed += rowCount ?? 0;
+    // The load goes on meanwhile; each kill meets other statements.
+    await killer.query('select pg_sleep(0.05)');
+  }
+  await killer.end();
+  return killed;
+}
+
 export async function startPostgres(flags: string[] = []): Promise<TestPostgres> {
   const folder = await mkdtemp(join(tmpdir(), 'omega-postgres-'));
   const port = await freePort();
