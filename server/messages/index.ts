@@ -21,7 +21,7 @@ export { messageActRoutes } from './message-routes.ts';
 export type { CallStart, NotedCall } from './note-call.ts';
 export { pausedAccountJobs } from './paused-accounts.ts';
 export { presentMessage } from './present.ts';
-export { type MessageRow, messagesById } from './queries.ts';
+export { type MessageOfEvent, type MessageRow, messagesById, messagesOfEvents } from './queries.ts';
 export {
   fetchMediaQueue,
   resumeAccountQueue,

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../core/db/index.ts';
-import { type MessageRow, messagesById } from './queries.ts';
+import { messagesById, type ShownMessage } from './queries.ts';
 
 export interface BusinessMessageFilters {
   status?: string;
@@ -17,7 +17,7 @@ export interface Place {
 }
 
 export interface BusinessMessages {
-  rows: MessageRow[];
+  rows: ShownMessage[];
   /** Where the list goes on; null at its end. */
   next: Place | null;
 }

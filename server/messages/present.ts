@@ -1,12 +1,12 @@
 import type { Message } from '../../contract/index.ts';
 import { displayHtmlOf, explainFailure, presentCall } from '../channels/index.ts';
-import type { MessageRow } from './queries.ts';
+import type { ShownMessage } from './queries.ts';
 import { isFailure } from './status.ts';
 
 const iso = (time: Date | null) => time?.toISOString() ?? null;
 
 /** A message as the API shows it: the same for answers, webhooks and streams. */
-export function presentMessage(row: MessageRow): Message {
+export function presentMessage(row: ShownMessage): Message {
   const why = row.reason === null ? null : explainFailure(row.provider, row.error_code, row.reason);
   return {
     message_id: row.message_id,

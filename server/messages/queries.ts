@@ -4,6 +4,66 @@ import { notFound } from '../core/fault.ts';
 
 export type MessageRow = Selectable<Tables['messages']>;
 
+const columnsOfEvents = [
+  'message_id',
+  'conversation_id',
+  'business_id',
+  'client_id',
+  'channel',
+  'direction',
+  'status',
+  'content',
+  'reply_text',
+  'subject',
+  'media_urls',
+  'attachments',
+  'from_address',
+  'to_address',
+  'cc',
+  'bcc',
+  'reply_to',
+  'sender_authentication',
+  'threading_reason',
+  'sent_by',
+  'sender_type',
+  'category',
+  'location_id',
+  'segments',
+  'encoding',
+  'provider',
+  'provider_message_id',
+  'provider_status',
+  'error_code',
+  'error_message',
+  'reason',
+  'attempts',
+  'unread',
+  'call',
+  'auto_reply',
+  'external_ref',
+  'metadata',
+  'request_id',
+  'send_at',
+  'cancel_on_reply',
+  'occurred_at',
+  'created_at',
+  'sent_at',
+  'delivered_at',
+  'read_at',
+  'failed_at',
+  'opened_at',
+  'clicked_at',
+  'complained_at',
+  'unsubscribed_at',
+] as const satisfies readonly (keyof MessageRow)[];
+
+/** What people are shown of a message: all but the mail's HTML as it came, of which there can be megabytes. */
+const shownColumns = [...columnsOfEvents, 'display_html', 'display_version'] as const;
+
+export type ShownMessage = Pick<MessageRow, (typeof shownColumns)[number]>;
+/** Without HTML, which no event carries. */
+export type MessageOfEvent = Pick<MessageRow, (typeof columnsOfEvents)[number]>;
+
 /** One message of the business. */
 export async function messageFor(db: Db | Tx, businessId: number, messageId: string): Promise<MessageRow> {
   const row = await db
@@ -17,18 +77,33 @@ export async function messageFor(db: Db | Tx, businessId: number, messageId: str
 }
 
 /** Those of the messages that the business has, by their ids. */
-export async function messagesById(
+export function messagesById(
   db: Db | Tx,
   businessId: number,
   messageIds: string[],
-): Promise<Map<string, MessageRow>> {
+): Promise<Map<string, ShownMessage>> {
+  return readById<ShownMessage>(db, businessId, messageIds, shownColumns);
+}
+
+/** As {@link messagesById}, for events. */
+export function messagesOfEvents(
+  db: Db | Tx,
+  businessId: number,
+  messageIds: string[],
+): Promise<Map<string, MessageOfEvent>> {
+  return readById<MessageOfEvent>(db, businessId, messageIds, columnsOfEvents);
+}
+
+async function readById<Row extends { message_id: string }>(
+  db: Db | Tx,
+  businessId: number,
+  messageIds: string[],
+  columns: readonly (keyof Row & string)[],
+): Promise<Map<string, Row>> {
   if (messageIds.length === 0) return new Map();
-  const rows = await db
-    .selectFrom('messages')
-    .selectAll()
-    .where('business_id', '=', businessId)
-    .where('message_id', 'in', messageIds)
-    .execute();
+  const { rows } = await sql<Row>`
+    select ${sql.join(columns.map((column) => sql.ref(column)))} from messages
+    where business_id = ${businessId} and message_id = any(${messageIds}::uuid[])`.execute(db);
   return new Map(rows.map((row) => [row.message_id, row]));
 }
 
@@ -53,7 +128,7 @@ export async function listMessages(
   order: 'newest' | 'oldest',
   limit: number,
   after: { at: string; messageId: string } | null,
-): Promise<MessageRow[]> {
+): Promise<ShownMessage[]> {
   const where = [sql`business_id = ${businessId} and conversation_id = ${conversationId}`];
   if (filters.channel) where.push(sql`channel = ${filters.channel}`);
   if (filters.direction) where.push(sql`direction = ${filters.direction}`);
@@ -75,10 +150,9 @@ export async function listMessages(
     );
   }
   const by = newest ? sql`occurred_at desc, message_id desc` : sql`occurred_at, message_id`;
-  const { rows } = await sql<MessageRow>`
-    select * from messages where ${sql.join(where, sql` and `)} order by ${by} limit ${limit + 1}`.execute(
-    db,
-  );
+  const { rows } = await sql<ShownMessage>`
+    select ${sql.join(shownColumns.map((column) => sql.ref(column)))} from messages
+    where ${sql.join(where, sql` and `)} order by ${by} limit ${limit + 1}`.execute(db);
   return rows;
 }
 

@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../core/db/index.ts';
 import { type Fragment, highlight } from './highlight.ts';
-import { type MessageRow, messagesById } from './queries.ts';
+import { messagesById, type ShownMessage } from './queries.ts';
 import { type SearchTerm, tsqueryOf } from './search-query.ts';
 
 export interface Search {
@@ -21,7 +21,7 @@ export type Place =
   | { sort: 'relevance'; rank: number; messageId: string; newestAt: string; newestId: string };
 
 export interface Found {
-  row: MessageRow;
+  row: ShownMessage;
   place: Place;
 }
 
@@ -206,7 +206,7 @@ async function inConversation(
 
 /** What was found where, for each field that has it. */
 export function highlightsOf(
-  row: MessageRow,
+  row: ShownMessage,
   terms: SearchTerm[],
 ): { field: 'subject' | 'content'; fragments: Fragment[] }[] {
   return (['subject', 'content'] as const)

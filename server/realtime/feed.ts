@@ -2,7 +2,7 @@ import { type Selectable, sql } from 'kysely';
 import { type Event, eventApiVersion } from '../../contract/index.ts';
 import type { Db, Tables } from '../core/db/index.ts';
 import { Fault, notFound } from '../core/fault.ts';
-import { type MessageRow, messagesById, presentMessage } from '../messages/index.ts';
+import { type MessageOfEvent, messagesOfEvents, presentMessage } from '../messages/index.ts';
 import type { TypesFilter } from './types-filter.ts';
 
 export type EventRow = Selectable<Tables['events']>;
@@ -87,7 +87,7 @@ function expired(): Fault {
 /** Events of one business as the API shows them, each with its message as it is now. */
 export async function presentEvents(db: Db, businessId: number, rows: EventRow[]): Promise<Event[]> {
   const ids = new Set(rows.flatMap(({ data }) => messageIdOf(data) ?? []));
-  const messages = await messagesById(db, businessId, [...ids]);
+  const messages = await messagesOfEvents(db, businessId, [...ids]);
   return rows.map((row) => present(row, messages.get(messageIdOf(row.data) ?? '')));
 }
 
@@ -95,7 +95,7 @@ function messageIdOf(data: Record<string, unknown>): string | null {
   return typeof data.message_id === 'string' ? data.message_id : null;
 }
 
-function present(row: EventRow, message: MessageRow | undefined): Event {
+function present(row: EventRow, message: MessageOfEvent | undefined): Event {
   return {
     id: row.event_id,
     type: row.type,
@@ -113,8 +113,8 @@ function present(row: EventRow, message: MessageRow | undefined): Event {
   };
 }
 
-function messageOfEvent(row: MessageRow): NonNullable<Event['data']['message']> {
-  const { html: _, ...message } = presentMessage({ ...row, display_html: null });
+function messageOfEvent(row: MessageOfEvent): NonNullable<Event['data']['message']> {
+  const { html: _, ...message } = presentMessage({ ...row, display_html: null, display_version: null });
   const cut = (text: string) =>
     text.length > mostContent ? text.slice(0, mostContent).toWellFormed() : text;
   const content = cut(message.content);
