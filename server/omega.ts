@@ -3,7 +3,7 @@ import type { Agent } from 'node:https';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import type { Clock as QueueClock } from 'pg-boss';
-import { createAuthenticate } from './access/index.ts';
+import { createAuthenticate, holding } from './access/index.ts';
 import { allRoutes, allWebhookSources } from './app.ts';
 import { allCarriers } from './carriers.ts';
 import { type Clock, systemClock } from './core/clock.ts';
@@ -225,7 +225,13 @@ export async function createOmega(options: OmegaOptions): Promise<Omega> {
       // One lane where there is one connection; on Postgres a slow transaction must not hold up the others.
       const intake = createIntake({ db, queue, clock, secrets, lanes: database.kind === 'pglite' ? 1 : 4 });
       closers.push(() => intake.close());
-      const streams = createEventStreams({ db, events, log, limits: options.streams });
+      const streams = createEventStreams({
+        db,
+        events,
+        holding: (credentials) => holding(db, credentials, new Date(clock.now())),
+        log,
+        limits: options.streams,
+      });
       http = await buildHttp({
         bindings: allRoutes({
           database,

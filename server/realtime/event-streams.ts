@@ -1,14 +1,18 @@
 import { Readable } from 'node:stream';
+import type { Credential } from '../access/index.ts';
 import type { Db } from '../core/db/index.ts';
 import type { EventSignal } from '../core/events/index.ts';
 import { Fault } from '../core/fault.ts';
 import type { Log } from '../core/log.ts';
+import { watchCredentials } from './credential-watch.ts';
 import { presentEvents, readSlice, type Slice } from './feed.ts';
 import type { TypesFilter } from './types-filter.ts';
 
 export interface StreamLimits {
-  /** A comment, and a look whether the credentials still hold, so often. Proxies cut after 60 s of silence. */
+  /** A comment so often: proxies cut after 60 s of silence. */
   heartbeatMs: number;
+  /** A look whether the credentials still hold: one for all streams. */
+  credentialsMs: number;
   /** A look into the table where no notice came: one may have been lost with a connection. One look a business. */
   lookMs: number;
   /** A reader that took nothing for so long is cut off. */
@@ -21,6 +25,7 @@ export interface StreamLimits {
 
 export const defaultStreamLimits: StreamLimits = {
   heartbeatMs: 15_000,
+  credentialsMs: 500,
   lookMs: 5_000,
   stalledMs: 45_000,
   perCaller: 100,
@@ -41,15 +46,13 @@ const mostWaiting = 256 * 1024;
 
 export interface StreamRequest {
   businessId: number;
-  /** The key or session. */
+  /** The id of the key or session. */
   caller: string;
   filter: TypesFilter | null;
   /** The number of the event after which it begins. */
   after: number;
   /** What a client gives to go on after the event of a number. */
   idOf(sequence: number): string;
-  /** Whether the credentials still hold. */
-  isStillAllowed(): Promise<boolean>;
   log: Log;
 }
 
@@ -70,8 +73,6 @@ interface Reader extends StreamRequest {
   told: number;
   /** Since when its buffer is full (`performance.now()`). */
   fullSince: number | null;
-  /** Gets nothing while nobody can say whether it may. */
-  doubted: boolean;
   heartbeat: NodeJS.Timeout;
 }
 
@@ -93,15 +94,35 @@ interface Channel {
 export function createEventStreams(options: {
   db: Db;
   events: EventSignal;
+  /** @returns the ids of the keys and sessions that would let in now */
+  holding(credentials: readonly Credential[]): Promise<ReadonlySet<string>>;
   log: Log;
   limits?: Partial<StreamLimits>;
 }): EventStreams {
-  const { db, events, log } = options;
+  const { db, events, holding, log } = options;
   const limits = { ...defaultStreamLimits, ...options.limits };
   const channels = new Map<number, Channel>();
   const openOf = new Map<string, number>();
   let open = 0;
   let closed = false;
+  /** Nobody gets anything while nobody can say who may. */
+  let doubted = false;
+
+  const watch = watchCredentials({
+    everyMs: limits.credentialsMs,
+    log,
+    async look() {
+      const asked = allReaders();
+      const of = new Map(asked.map(({ businessId, caller }) => [caller, { businessId, id: caller }]));
+      const held = await holding([...of.values()]);
+      for (const reader of asked) if (!held.has(reader.caller) && isOpen(reader)) end(reader);
+      return open > 0;
+    },
+    doubt(now) {
+      doubted = now;
+      if (!doubted) for (const channel of channels.values()) advance(channel);
+    },
+  });
 
   let unsubscribe: (() => void) | undefined;
   const listen = () => {
@@ -129,7 +150,7 @@ export function createEventStreams(options: {
     if (channel.reading) return;
     channel.reading = true;
     const isBehind = (reader: Reader) =>
-      reader.position < channel.head && reader.fullSince === null && !reader.doubted;
+      reader.position < channel.head && reader.fullSince === null && !doubted;
     try {
       for (;;) {
         const behind = Map.groupBy([...channel.readers].filter(isBehind), ({ position }) => position);
@@ -162,7 +183,7 @@ export function createEventStreams(options: {
     }
     channel.head = Math.max(channel.head, slice.head);
     for (const reader of readers) {
-      if (!channel.readers.has(reader) || reader.doubted) continue;
+      if (!channel.readers.has(reader) || doubted) continue;
       for (const { sequence, type } of slice.rows) {
         // Only who is full stops: every turn moves on whoever it was for, or it would be their turn again at once.
         if (reader.fullSince !== null && reader.stream.readableLength > mostWaiting) break;
@@ -179,35 +200,25 @@ export function createEventStreams(options: {
     if (!reader.stream.push(text)) reader.fullSince ??= performance.now();
   }
 
-  async function beat(reader: Reader): Promise<void> {
+  function beat(reader: Reader): void {
     const { fullSince, stream } = reader;
-    if (fullSince !== null && performance.now() - fullSince > limits.stalledMs) {
-      reader.log.info('a stream of events is cut off: its reader takes nothing');
-      stream.destroy();
-      return;
-    }
-    const allowed = await reader.isStillAllowed().catch((error: unknown) => {
-      reader.log.warn({ err: error }, 'the credentials of a stream could not be checked; it waits');
-      return null;
-    });
-    if (!isOpen(reader)) return;
-    if (allowed === false) return end(reader);
-    reader.doubted = allowed === null;
-    if (reader.fullSince === null) {
+    if (fullSince === null) {
       const moved = reader.position !== reader.told;
       reader.told = reader.position;
       push(reader, moved ? `:\nid: ${reader.idOf(reader.position)}\n\n` : ':\n\n');
+    } else if (performance.now() - fullSince > limits.stalledMs) {
+      reader.log.info('a stream of events is cut off: its reader takes nothing');
+      stream.destroy();
     }
-    const channel = channels.get(reader.businessId);
-    if (channel && !reader.doubted) advance(channel);
   }
 
+  const allReaders = () => [...channels.values()].flatMap(({ readers }) => [...readers]);
   const isOpen = (reader: Reader) => channels.get(reader.businessId)?.readers.has(reader) ?? false;
 
   function leave(reader: Reader): void {
     const channel = channels.get(reader.businessId);
     if (!channel?.readers.delete(reader)) return;
-    clearTimeout(reader.heartbeat);
+    clearInterval(reader.heartbeat);
     open--;
     const left = openOf.get(reader.caller)! - 1;
     if (left > 0) openOf.set(reader.caller, left);
@@ -277,26 +288,21 @@ export function createEventStreams(options: {
         position: request.after,
         told: request.after,
         fullSince: null,
-        doubted: false,
-        heartbeat: setTimeout(function again() {
-          beat(reader)
-            .catch((error: unknown) => reader.log.error({ err: error }, 'a stream could not be looked after'))
-            .finally(() => {
-              if (isOpen(reader)) reader.heartbeat = setTimeout(again, limits.heartbeatMs).unref();
-            });
-        }, limits.heartbeatMs).unref(),
+        heartbeat: setInterval(() => beat(reader), limits.heartbeatMs).unref(),
       };
       channel.readers.add(reader);
       open++;
       openOf.set(request.caller, (openOf.get(request.caller) ?? 0) + 1);
       push(reader, `retry: ${reconnectMs}\nid: ${request.idOf(request.after)}\n\n`);
       wake(channel);
+      watch.begin();
       return reader.stream;
     },
     close() {
       closed = true;
       unsubscribe?.();
-      for (const channel of [...channels.values()]) for (const reader of [...channel.readers]) end(reader);
+      watch.close();
+      for (const reader of allReaders()) end(reader);
     },
   };
 }

@@ -44,7 +44,7 @@ export function realtimeRoutes(options: { db: Db; cursors: Cursors; streams: Eve
       });
     }),
 
-    own('streamEvents', async ({ businessId, query, caller, http, reply, log, isStillAllowed }) => {
+    own('streamEvents', async ({ businessId, query, caller, http, reply, log }) => {
       // A session's holder has tabs of their own, whoever made the session.
       const who = caller.sessionId ?? caller.keyId ?? '';
       streams.mustHaveRoom(businessId, who);
@@ -67,7 +67,6 @@ export function realtimeRoutes(options: { db: Db; cursors: Cursors; streams: Eve
         filter,
         after,
         idOf: (sequence) => cursors.encode(about, [sequence]),
-        isStillAllowed,
         log,
       });
       return answer(200, stream);

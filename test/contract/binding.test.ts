@@ -28,7 +28,7 @@ beforeAll(async () => {
     database,
     queue,
     queues: [],
-    streams: createEventStreams({ db, events, log }),
+    streams: createEventStreams({ db, events, holding: async () => new Set(), log }),
     clock: systemClock,
     log,
     metrics: createMetrics(database.pools),

@@ -22,8 +22,6 @@ export interface OwnCall<Id extends OperationId> extends Call<Id> {
   fingerprint: string;
   http: FastifyRequest;
   reply: FastifyReply;
-  /** Whether the request's credentials would let it in now: for an answer that goes on for long. */
-  isStillAllowed(): Promise<boolean>;
 }
 
 type Answer<Id extends OperationId> = Promise<OutputOf<Contract[Id]>>;

@@ -320,23 +320,6 @@ function mustBeAllowed(row: Operation, caller: Caller): void {
     throw new Fault('forbidden', `These credentials lack the scope ${row.auth}.`);
 }
 
-/** Asks again what was asked before the request was let in. */
-async function isStillAllowed(
-  request: FastifyRequest,
-  row: Operation,
-  options: HttpOptions,
-): Promise<boolean> {
-  const caller = await options.authenticate(request);
-  if (!caller) return row.auth === 'public';
-  try {
-    mustBeAllowed(row, caller);
-    return true;
-  } catch (error) {
-    if (error instanceof Fault) return false;
-    throw error;
-  }
-}
-
 /** The body's `request_id` and the header `Idempotency-Key` are one thing; without them one is made. */
 function requestIdOf(request: FastifyRequest, row: Operation): string {
   const body =
@@ -405,8 +388,7 @@ async function runBinding(
     body: { ...asked, business_id: call.businessId },
   });
   if (binding.kind === 'own') {
-    const more = { http: request, reply, isStillAllowed: () => isStillAllowed(request, row, options) };
-    return binding.run({ ...call, fingerprint, ...more } as never);
+    return binding.run({ ...call, fingerprint, http: request, reply } as never);
   }
 
   const key = { businessId: call.businessId, requestId: call.requestId, operation: row.id, fingerprint };
