@@ -9,9 +9,9 @@ import { createSecrets } from '../../server/core/secrets.ts';
 import { createOmega, type Omega } from '../../server/omega.ts';
 import type { StreamLimits } from '../../server/realtime/index.ts';
 import type { WebhookOptions } from '../../server/webhooks/index.ts';
+import { engineOfTests } from './engine.ts';
 import type { OnboardingPlan } from './lotus.ts';
 import { lotus } from './lotus.ts';
-import { testTemplate } from './template.ts';
 
 /** An answer of the API: its status, headers and body. */
 // biome-ignore lint/suspicious/noExplicitAny: a test says what it expects of a body by comparing it.
@@ -86,7 +86,7 @@ export const testSecrets = createSecrets(testSecret);
 export async function startOmega(options: StartOptions = {}): Promise<RunningOmega> {
   const clock = new TestClock(new Date('2026-03-10T15:00:00.000Z'));
   const omega = await createOmega({
-    database: options.database ?? { kind: 'memory', from: await testTemplate() },
+    database: options.database ?? { kind: 'memory', engine: await engineOfTests() },
     secret: testSecret,
     log: options.log ?? createLog({ level: process.env.TEST_LOG_LEVEL ?? 'fatal', pretty: false }),
     server: true,

@@ -10,8 +10,8 @@ import { createJobQueue } from '../../server/core/queue/index.ts';
 const root = join(import.meta.dirname, '..', '..');
 
 /**
- * Where the archive of a migrated, empty database is kept, from which each test file's begins: a second of work
- * less for each. Named by all that it is made of, so that a changed migration makes a new one.
+ * Where the archive of a migrated, empty database is kept, from which each test file's begins (see engine.ts). Named
+ * by all that it is made of, so that a changed migration makes a new one.
  */
 async function templatePath(): Promise<string> {
   const hash = createHash('sha256');
