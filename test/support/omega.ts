@@ -71,7 +71,7 @@ export interface StartOptions {
   smtp?: { tls?: { cert: string; key: string } };
   /** Bytes of large webhooks that it holds at once. */
   webhookBytes?: number;
-  /** How events are posted to receivers; they have 250 ms unless told. */
+  /** How events are posted to receivers; they have 5 s unless told: a slow machine is no receiver that hangs. */
   webhooks?: WebhookOptions;
   /** The system's time in place of the test's own: for more than one process on a database. */
   realTime?: boolean;
@@ -96,12 +96,12 @@ export async function startOmega(options: StartOptions = {}): Promise<RunningOme
     publicUrl: options.publicUrl ?? 'http://127.0.0.1',
     limits: options.limits ?? { ...defaultLimits, wrongCredentials: 100_000 },
     checkAnswers: true,
-    carrierDeadlineMs: options.carrierDeadlineMs ?? 250,
+    carrierDeadlineMs: options.carrierDeadlineMs ?? 5_000,
     leaseS: options.leaseS,
     streams: options.streams,
     amazonAgent: options.amazonAgent,
     webhookBytes: options.webhookBytes,
-    webhooks: { deadlineMs: 250, ...options.webhooks },
+    webhooks: { deadlineMs: 5_000, ...options.webhooks },
     ...(options.smtp && { smtp: { host: '127.0.0.1', port: 0, ...options.smtp } }),
     ...(!options.realTime && { clock, queueClock: clock }),
   });
