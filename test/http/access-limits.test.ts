@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { defaultLimits } from '../../server/core/http/index.ts';
 import { createLog } from '../../server/core/log.ts';
 import { createOmega } from '../../server/omega.ts';
+import { engineOfTests } from '../support/engine.ts';
 import { expectProblem } from '../support/expect-problem.ts';
 import { type Client, type RunningOmega, startOmega, testSecret } from '../support/omega.ts';
 
@@ -32,7 +33,7 @@ describe('X-Forwarded-For', () => {
   /** Statuses of one guess too many through a proxy, each in the name of another address. */
   async function guesses(trustProxy?: number | string[]): Promise<number[]> {
     const omega = await createOmega({
-      database: { kind: 'memory' },
+      database: { kind: 'memory', engine: await engineOfTests() },
       secret: testSecret,
       log: createLog({ level: 'fatal', pretty: false }),
       server: true,

@@ -9,9 +9,9 @@ import { createSecrets } from '../../server/core/secrets.ts';
 import { createOmega, type Omega } from '../../server/omega.ts';
 import type { StreamLimits } from '../../server/realtime/index.ts';
 import type { WebhookOptions } from '../../server/webhooks/index.ts';
+import { engineOfTests } from './engine.ts';
 import type { OnboardingPlan } from './lotus.ts';
 import { lotus } from './lotus.ts';
-import { testTemplate } from './template.ts';
 
 /** An answer of the API: its status, headers and body. */
 // biome-ignore lint/suspicious/noExplicitAny: a test says what it expects of a body by comparing it.
@@ -71,7 +71,7 @@ export interface StartOptions {
   smtp?: { tls?: { cert: string; key: string } };
   /** Bytes of large webhooks that it holds at once. */
   webhookBytes?: number;
-  /** How events are posted to receivers; they have 250 ms unless told. */
+  /** How events are posted to receivers; they have 5 s unless told: a slow machine is no receiver that hangs. */
   webhooks?: WebhookOptions;
   /** The system's time in place of the test's own: for more than one process on a database. */
   realTime?: boolean;
@@ -86,7 +86,7 @@ export const testSecrets = createSecrets(testSecret);
 export async function startOmega(options: StartOptions = {}): Promise<RunningOmega> {
   const clock = new TestClock(new Date('2026-03-10T15:00:00.000Z'));
   const omega = await createOmega({
-    database: options.database ?? { kind: 'memory', from: await testTemplate() },
+    database: options.database ?? { kind: 'memory', engine: await engineOfTests() },
     secret: testSecret,
     log: options.log ?? createLog({ level: process.env.TEST_LOG_LEVEL ?? 'fatal', pretty: false }),
     server: true,
@@ -96,12 +96,12 @@ export async function startOmega(options: StartOptions = {}): Promise<RunningOme
     publicUrl: options.publicUrl ?? 'http://127.0.0.1',
     limits: options.limits ?? { ...defaultLimits, wrongCredentials: 100_000 },
     checkAnswers: true,
-    carrierDeadlineMs: options.carrierDeadlineMs ?? 250,
+    carrierDeadlineMs: options.carrierDeadlineMs ?? 5_000,
     leaseS: options.leaseS,
     streams: options.streams,
     amazonAgent: options.amazonAgent,
     webhookBytes: options.webhookBytes,
-    webhooks: { deadlineMs: 250, ...options.webhooks },
+    webhooks: { deadlineMs: 5_000, ...options.webhooks },
     ...(options.smtp && { smtp: { host: '127.0.0.1', port: 0, ...options.smtp } }),
     ...(!options.realTime && { clock, queueClock: clock }),
   });

@@ -1,4 +1,3 @@
-import type { ValidateFunction } from 'ajv';
 import { ClientId, clientFields, Exactly } from '../../../contract/index.ts';
 import { businessFor } from '../../businesses/index.ts';
 import type { Clock } from '../../core/clock.ts';
@@ -26,13 +25,8 @@ export interface ImportRun {
   by: Origin;
 }
 
-let checker: ValidateFunction | null = null;
-
 /** The schema of a `PUT` with the id in the row: one rule for both. */
-function rowChecker(): ValidateFunction {
-  checker ??= compileInput(Exactly({ client_id: ClientId, ...clientFields }), 'body');
-  return checker;
-}
+const isRow = compileInput(Exactly({ client_id: ClientId, ...clientFields }), 'body');
 
 /** A row that can be written, or what is wrong with it. */
 type ReadRow = { row: number } & ({ write: ClientWrite } | { fault: Fault });
@@ -74,8 +68,7 @@ function readRow(one: ImportRow, country: string): ReadRow {
     const { fields } = one;
     if (!fields || typeof fields !== 'object' || Array.isArray(fields)) throw wrongRow('is not an object');
     refuseUnstorable(fields);
-    const check = rowChecker();
-    if (!check(fields)) throw faultOf({ validation: check.errors });
+    if (!isRow(fields)) throw faultOf({ validation: isRow.errors });
     const { client_id, ...rest } = fields as ClientFields & { client_id: number };
     return { row, write: readClientFields(client_id, rest, country) };
   } catch (error) {

@@ -1,7 +1,7 @@
 import { cpSync, existsSync } from 'node:fs';
 import { readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { PGlite, types as pgliteTypes } from '@electric-sql/pglite';
+import { PGlite, type PGliteOptions, types as pgliteTypes } from '@electric-sql/pglite';
 import { Kysely, PGliteDialect, PostgresDialect, type Transaction } from 'kysely';
 import pg from 'pg';
 import { makeFolder } from '../make-folder.ts';
@@ -30,8 +30,8 @@ export type DatabaseTarget =
       searchTimeoutMs?: number;
     }
   | { kind: 'pglite'; dataDir: string }
-  /** Keeps nothing. It begins empty, or as the archive `from` has it. */
-  | { kind: 'memory'; from?: string };
+  /** Keeps nothing. It begins empty, or as its `engine` makes it begin. */
+  | { kind: 'memory'; engine?: PGliteOptions };
 
 export interface Database {
   db: Db;
@@ -179,9 +179,7 @@ async function openPglite(target: Exclude<DatabaseTarget, { kind: 'postgres' }>)
   let pglite: PGlite;
   let unlock = async () => {};
   if (target.kind === 'memory') {
-    const tar = target.from ?? templateTar();
-    const loadDataDir = existsSync(tar) ? new Blob([await readFile(tar)]) : undefined;
-    pglite = new PGlite({ dataDir: 'memory://', parsers, loadDataDir });
+    pglite = new PGlite({ dataDir: 'memory://', ...(target.engine ?? (await emptyEngine())), parsers });
   } else {
     const folder = join(target.dataDir, 'pglite');
     await makeFolder(target.dataDir);
@@ -213,6 +211,11 @@ async function openPglite(target: Exclude<DatabaseTarget, { kind: 'postgres' }>)
       await unlock();
     },
   };
+}
+
+async function emptyEngine(): Promise<PGliteOptions> {
+  const tar = templateTar();
+  return existsSync(tar) ? { loadDataDir: new Blob([await readFile(tar)]) } : {};
 }
 
 /**

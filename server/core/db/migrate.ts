@@ -31,6 +31,7 @@ const nameOf = (file: string) => file.replace(/\.sql$/, '');
  * @returns the names of the migrations applied now
  */
 export async function migrate(db: Db): Promise<string[]> {
+  if (await isMigrated(db)) return [];
   const migrator = new Migrator({ db, provider: { getMigrations: readMigrations } });
   const { error, results } = await migrator.migrateToLatest();
   if (error) throw error;
@@ -43,6 +44,19 @@ export async function appliedMigration(db: Db): Promise<string | null> {
     name: string;
   }>`select name from kysely_migration order by name desc limit 1`.execute(db);
   return rows[0]?.name ?? null;
+}
+
+/** Most starts find all done: one statement says so. Kysely asks the catalog for every column of every table first. */
+async function isMigrated(db: Db): Promise<boolean> {
+  try {
+    const { rows } = await sql<{ name: string }>`select name from kysely_migration`.execute(db);
+    const applied = rows.map(({ name }) => name).sort();
+    return applied.join() === (await migrationFiles()).map(nameOf).sort().join();
+  } catch (error) {
+    // There is no table of migrations.
+    if ((error as { code?: string }).code === '42P01') return false;
+    throw error;
+  }
 }
 
 async function readMigrations(): Promise<Record<string, Migration>> {

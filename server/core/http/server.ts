@@ -21,7 +21,7 @@ import { registerDocs } from './openapi.ts';
 import { faultOf, problemOf } from './problem.ts';
 import { createByteBudget, takeRawBytes, usualWebhookBytes } from './raw-webhook.ts';
 import { answerAgain, claimRequests, fingerprintOf, keepAnswers, keyText } from './requests.ts';
-import { compileAnswer, compileInput, refuseUnstorable } from './validation.ts';
+import { compileAnswer, compileInput, compileWriter, refuseUnstorable } from './validation.ts';
 
 export interface HttpOptions {
   bindings: readonly Binding[];
@@ -108,6 +108,7 @@ export async function buildHttp(options: HttpOptions): Promise<FastifyInstance> 
   http.decorateRequest('requestId', '');
   await http.register(cookie);
   http.setValidatorCompiler(({ schema, httpPart }) => compileInput(schema as object, httpPart));
+  http.setSerializerCompiler(({ schema }) => compileWriter(schema as object));
 
   let closing = false;
   http.addHook('preClose', async () => {

@@ -1,5 +1,6 @@
 import { Ajv, type ValidateFunction } from 'ajv';
 import addFormats from 'ajv-formats';
+import fastJson from 'fast-json-stringify';
 import { Fault, type FieldFault } from '../fault.ts';
 
 /** The library's own takes `urn:uuid:…` too, which Postgres does not. */
@@ -33,13 +34,57 @@ for (const ajv of [bodies, urls, answers]) {
   ajv.addFormat('date-time', isTime).addFormat('uuid', uuid);
 }
 
-export function compileInput(schema: object, part: string | undefined): ValidateFunction {
-  return (part === 'body' ? bodies : urls).compile(schema);
+/** What a schema became, by the schema: the contract's are the same in every server of a process. */
+type Compiled<Made> = WeakMap<object, Made>;
+
+const inputs: Record<'body' | 'url', Compiled<ValidateFunction>> = {
+  body: new WeakMap(),
+  url: new WeakMap(),
+};
+const answerChecks: Compiled<ValidateFunction> = new WeakMap();
+const writers: Compiled<(answer: unknown) => string> = new WeakMap();
+
+function once<Made>(compiled: Compiled<Made>, schema: object, make: () => Made): Made {
+  const found = compiled.get(schema);
+  if (found) return found;
+  const made = make();
+  compiled.set(schema, made);
+  return made;
+}
+
+/** Says whether a value is as it must be, and if not, then in `errors` why. */
+export interface Check {
+  (value: unknown): boolean;
+  errors?: ValidateFunction['errors'];
+}
+
+/**
+ * Compiles at the first use: all operations' at once are most of a second of each start, and the first answers
+ * need few of them.
+ */
+function compiledLate(compile: () => ValidateFunction): Check {
+  const check: Check = (value) => {
+    const validate = compile();
+    const fits = validate(value);
+    check.errors = validate.errors;
+    return fits;
+  };
+  return check;
+}
+
+export function compileInput(schema: object, part: string | undefined): Check {
+  const [ajv, compiled] = part === 'body' ? [bodies, inputs.body] : [urls, inputs.url];
+  return compiledLate(() => once(compiled, schema, () => ajv.compile(schema)));
 }
 
 /** Compiles the schema of an answer with every object closed. */
-export function compileAnswer(schema: object): ValidateFunction {
-  return answers.compile(closed(schema) as object);
+export function compileAnswer(schema: object): Check {
+  return compiledLate(() => once(answerChecks, schema, () => answers.compile(closed(schema) as object)));
+}
+
+/** Writes an answer as JSON with what its schema lists, and nothing else. */
+export function compileWriter(schema: object): (answer: unknown) => string {
+  return (answer) => once(writers, schema, () => fastJson(schema))(answer);
 }
 
 function closed(schema: unknown): unknown {

@@ -282,6 +282,7 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
     async start(handlers) {
       await boss.start();
       await makeIndex(database.db);
+      const made = new Map((await boss.getQueues()).map((queue) => [queue.name, queue]));
       for (const queue of queues) {
         const settings = {
           notify: true,
@@ -294,6 +295,9 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
           retentionSeconds: 400 * 24 * 3600,
           ...(queue !== deadLetterQueue && { deadLetter: deadLetterQueue.name }),
         };
+        // Most starts find all as they left it, and pg-boss has looked at its queues by now.
+        const there = made.get(queue.name) as Record<string, unknown> | undefined;
+        if (there && Object.entries(settings).every(([name, value]) => there[name] === value)) continue;
         // Makes it where it is missing, and brings a changed definition up to date.
         await boss.createQueue(queue.name, settings);
         await boss.updateQueue(queue.name, settings);
