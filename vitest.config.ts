@@ -13,7 +13,9 @@ export default defineConfig({
     // of ours holds state, or two files would find it.
     isolate: false,
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // No measure of speed: a machine that is busy elsewhere takes ten times as long.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    expect: { poll: { timeout: 30_000, interval: 25 } },
   },
 });

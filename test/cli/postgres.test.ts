@@ -132,7 +132,7 @@ describe('server and worker as processes of their own', () => {
     expect((await api.get(path)).body.data[0].status).toBe('queued');
     worker = omega(['worker'], env);
     await worker.says(/working on jobs/);
-    await vi.waitFor(async () => expect((await api.get(path)).body.data[0].status).toBe('delivered'), 10_000);
+    await vi.waitFor(async () => expect((await api.get(path)).body.data[0].status).toBe('delivered'), 30_000);
   });
 
   it('a key that is made holds at once, is listed without its text, and is refused once revoked', async () => {

@@ -53,7 +53,7 @@ describe('a first start on the embedded database', () => {
         const { data } = await pasted(read!);
         expect(data[0]).toMatchObject({ message_id: queued.message_id, status: 'delivered' });
       },
-      { timeout: 10_000 },
+      { timeout: 30_000 },
     );
   });
 
@@ -95,7 +95,7 @@ describe('a first start on the embedded database', () => {
         const { body } = await clientOf(url, demoKey).get('/business/1001/onboarding');
         expect(body.status).toBe('complete');
       },
-      { timeout: 10_000 },
+      { timeout: 30_000 },
     );
   });
 });
@@ -181,7 +181,7 @@ describe('Ctrl-C and starting again', () => {
     const api = clientOf(url, demoKey);
     const { body } = await api.post('/sms/queue', { to: '+15005550016', content: 'No answer comes to this' });
     const path = `/businesses/1001/clients/${body.client_id}/conversations/${body.conversation_id}/messages`;
-    await vi.waitFor(async () => expect((await api.get(path)).body.data[0].attempts).toBe(1), 10_000);
+    await vi.waitFor(async () => expect((await api.get(path)).body.data[0].attempts).toBe(1), 30_000);
     // A launcher may pass one press on twice within moments, so only a later signal is a second one.
     const presses = setInterval(() => running.signal('SIGINT'), 50);
     const { code, stdout } = await running.ended;

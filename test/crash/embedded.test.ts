@@ -81,7 +81,7 @@ test(
     const path = `/businesses/1001/clients/${client_id}/conversations/${conversation_id}/messages`;
     await vi.waitFor(
       async () => expect((await first.platform.get(path)).body.data[0].status).toBe('sending'),
-      { timeout: 10_000, interval: 5 },
+      { timeout: 30_000, interval: 5 },
     );
     await first.kill();
 

@@ -66,7 +66,7 @@ test(
     );
     await vi.waitFor(
       async () => expect(await rowsOf(database.url, 'select 1 from simulator_messages')).toHaveLength(10),
-      { timeout: 10_000, interval: 5 },
+      { timeout: 30_000, interval: 5 },
     );
     await first.kill();
     expect(await rowsOf(database.url, `select distinct state from attempts`)).toEqual([{ state: 'claimed' }]);

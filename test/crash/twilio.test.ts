@@ -51,7 +51,7 @@ test(
         await omega.platform.post('/sms/queue', { business_id: 1001, to, content: `Round ${round}` });
       }
       await vi.waitFor(() => expect(twilio.messages).toHaveLength(expected), {
-        timeout: 20_000,
+        timeout: 30_000,
         interval: 5,
       });
       await omega.kill();

@@ -284,7 +284,7 @@ describe('streamEvents is bounded', () => {
       expect([...sequencesOf(stalled), ...sequencesOf(again)]).toEqual(sequencesOf(taking)),
     );
     await own.close();
-  }, 60_000);
+  });
 
   test('for a reader that takes nothing little waits in memory, and nothing is read', async () => {
     const { database } = omega.omega;
@@ -373,10 +373,9 @@ describe('streamEvents is bounded', () => {
     const own = await startOmega();
     const { key: ownKey } = await own.business({ business_id: 1001 });
     const stream = await following('', { 'x-api-key': ownKey }, own.url);
-    const started = performance.now();
     await own.close();
-    // Not by the cut that comes for requests that take too long.
-    expect(performance.now() - started).toBeLessThan(9_000);
     await eventually(() => expect(stream.ended).toBe(true));
+    // Not by the cut that comes for requests that take too long.
+    expect(stream.isWhole).toBe(true);
   });
 });

@@ -12,7 +12,7 @@ afterAll(() => omega.close());
 
 /** No provider of ours: what is read to its end is 404, and nothing of it is kept. */
 const path = '/email/webhooks/nobody';
-const patiently = { timeout: 20_000 };
+const patiently = { timeout: 30_000 };
 
 const post = (bytes: number): Promise<Answer> =>
   omega.as(null).post(path, 'x'.repeat(bytes), { 'content-type': 'text/plain' });

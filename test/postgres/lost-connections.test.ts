@@ -104,7 +104,7 @@ describe('a database that is silent behind open connections', () => {
     // No lane, no connection and no worker waits for the dead ones.
     for (const request_id of ['silent-1', 'silent-2']) {
       await expect
-        .poll(async () => (await api.post('/sms/queue', { ...text, request_id })).status, { timeout: 10_000 })
+        .poll(async () => (await api.post('/sms/queue', { ...text, request_id })).status, { timeout: 30_000 })
         .toBe(202);
     }
     const counts = () =>
@@ -113,6 +113,6 @@ describe('a database that is silent behind open connections', () => {
         .select(({ fn }) => ['status', fn.countAll<number>().as('messages')])
         .groupBy('status')
         .execute();
-    await expect.poll(counts, { timeout: 20_000 }).toEqual([{ status: 'delivered', messages: 3 }]);
+    await expect.poll(counts, { timeout: 30_000 }).toEqual([{ status: 'delivered', messages: 3 }]);
   });
 });

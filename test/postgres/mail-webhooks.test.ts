@@ -83,7 +83,7 @@ test('what takes longer than a carrier waits is answered when it is kept, and ap
   await blocker.query('rollback');
   await blocker.end();
   await vi.waitFor(async () => expect(await statusOf(mail.message_id)).toBe('delivered'), {
-    timeout: 20_000,
+    timeout: 30_000,
     interval: 200,
   });
-}, 30_000);
+});

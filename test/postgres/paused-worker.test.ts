@@ -48,7 +48,7 @@ test('what another worker has settled meanwhile stays as it is when the paused o
     content: 'Paused in the call',
   });
   await vi.waitFor(async () => expect(await state(body.message_id)).toMatchObject([{ accepted: 1 }]), {
-    timeout: 10_000,
+    timeout: 30_000,
     interval: 10,
   });
   paused.pause();
@@ -63,7 +63,7 @@ test('what another worker has settled meanwhile stays as it is when the paused o
         await rowsOf(url, `select 1 from pgboss.job where state in ('created', 'retry', 'active')`),
       ).toEqual([]);
     },
-    { timeout: 20_000, interval: 50 },
+    { timeout: 30_000, interval: 50 },
   );
   const settled = await state(body.message_id);
   expect(settled).toMatchObject([{ attempts: 1, accepted: 1, tried: [{ state: 'accepted' }] }]);
@@ -73,4 +73,4 @@ test('what another worker has settled meanwhile stays as it is when the paused o
   expect(await paused.stop()).toBe(0);
   expect(await state(body.message_id)).toEqual(settled);
   expect(await other.stop()).toBe(0);
-}, 60_000);
+});

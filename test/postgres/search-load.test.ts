@@ -75,7 +75,7 @@ test('searches that hang fill their own connections, while sending, callbacks an
   await hang();
   const hanging = searches(api);
   const full = { total: 2, idle: 0, most: 2, waiting: hanging.length - 2 };
-  await vi.waitFor(() => expect(use(patient, 'search')).toMatchObject(full), { timeout: 10_000 });
+  await vi.waitFor(() => expect(use(patient, 'search')).toMatchObject(full), { timeout: 30_000 });
 
   const answers = await Promise.all(
     Array.from({ length: 2 * poolSize }, (_, i) => [
@@ -121,7 +121,7 @@ describe('a search that takes too long', () => {
 
   test('is 503 search_too_slow and tells what to do, as are those that waited for it', async () => {
     const client = hurried.as(key);
-    const patiently = { timeout: 10_000 };
+    const patiently = { timeout: 30_000 };
     const works = async () => (await client.get('/businesses/1001/search?q=nine')).status === 200;
     await vi.waitUntil(works, patiently);
     await hang();

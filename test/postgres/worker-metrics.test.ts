@@ -32,7 +32,7 @@ const ready = async () => {
   const { status, body } = await server.as(null).get('/health/ready');
   return { status, failed: body.checks.filter((check: { state: string }) => check.state !== 'ok') };
 };
-const patiently = { timeout: 20_000 };
+const patiently = { timeout: 30_000 };
 
 test('a server tells of the worker beside it: that it lives, what it sent, and when it is gone', async () => {
   const { status } = await api.post('/sms/queue', { to: '+12025550123', content: 'Hello' });

@@ -13,6 +13,8 @@ export interface OpenStream {
   text: string;
   /** Whether the server ended it, or it broke. */
   ended: boolean;
+  /** Whether the server ended it as an answer ends; false where it was cut. */
+  isWhole: boolean;
   /** Reads no more of it from now on, and leaves it open. */
   stopReading(): void;
   goOn(): void;
@@ -32,6 +34,7 @@ export function openStream(url: string, headers: Record<string, string>): Promis
         lastId: null,
         text: '',
         ended: false,
+        isWhole: false,
         stopReading: () => void response.pause(),
         goOn: () => void response.resume(),
         close: () => void request.destroy(),
@@ -47,6 +50,7 @@ export function openStream(url: string, headers: Record<string, string>): Promis
         .on('error', () => undefined)
         .on('close', () => {
           stream.ended = true;
+          stream.isWhole = response.complete;
         });
       request.on('error', () => undefined);
       resolve(stream);
