@@ -1,7 +1,8 @@
 import { makeTemplate } from '../../server/core/db/index.ts';
+import { makePostgresTemplate } from './postgres.ts';
 import { makeTestTemplate } from './template.ts';
 
-/** An installation makes the empty database's template; a checkout whose cache was cleared makes it here, once. */
+/** What databases of tests begin from is made once: the empty one by the installation, where its cache is still there. */
 export default async function setup(): Promise<void> {
   const major = Number(process.versions.node.split('.')[0]);
   if (major < 24)
@@ -10,4 +11,5 @@ export default async function setup(): Promise<void> {
     );
   await makeTemplate();
   await makeTestTemplate();
+  await makePostgresTemplate();
 }
