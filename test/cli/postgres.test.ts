@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { listKeys, revokeKey } from '../../server/access/index.ts';
 import { firstPlatformKey } from '../../server/cli/platform-key.ts';
 import { type Config, readConfig } from '../../server/config.ts';
-import { type Database, migrate, openDatabase } from '../../server/core/db/index.ts';
+import { type Database, openDatabase } from '../../server/core/db/index.ts';
 import { lotus } from '../support/lotus.ts';
 import { clientOf, testSecret } from '../support/omega.ts';
 import { startPostgres, type TestPostgres } from '../support/postgres.ts';
@@ -22,7 +22,7 @@ beforeAll(async () => {
   url = `http://127.0.0.1:${port}/omega`;
   env = {
     PORT: String(port),
-    DATABASE_URL: await postgres.createDatabase('cli'),
+    DATABASE_URL: await postgres.createEmptyDatabase('cli'),
     OMEGA_SECRET: testSecret,
     LOG_LEVEL: 'info',
   };
@@ -67,7 +67,6 @@ describe('processes that start at the same moment', () => {
   beforeAll(async () => {
     const url = await postgres.createDatabase('first_starts');
     database = await openDatabase({ kind: 'postgres', url, poolSize: 8 }, () => undefined);
-    await migrate(database.db);
   });
 
   afterAll(async () => {

@@ -21,7 +21,7 @@ beforeAll(async () => {
 afterAll(() => postgres?.stop());
 
 async function emptyDatabase(name: string): Promise<DatabaseTarget & { kind: 'postgres' }> {
-  return { kind: 'postgres', url: await postgres.createDatabase(name), poolSize: 10 };
+  return { kind: 'postgres', url: await postgres.createEmptyDatabase(name), poolSize: 10 };
 }
 
 const rounds = crashRounds(2);

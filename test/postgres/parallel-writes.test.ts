@@ -3,7 +3,7 @@ import { atOnce, type Pair, startPair, tally } from '../support/pair.ts';
 
 let pair: Pair;
 beforeAll(async () => {
-  pair = await startPair();
+  pair = await startPair({ empty: true });
 });
 afterAll(() => pair?.close());
 

@@ -3,6 +3,7 @@
  * answers it says where, as one line of JSON. The command line's `start` reads the environment that
  * people write; this takes what only a test sets, such as a lease of a second.
  */
+import { flushCompileCache } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { adoptPlatformKey } from '../../server/access/index.ts';
 import { defaultLimits } from '../../server/core/http/index.ts';
@@ -26,6 +27,9 @@ await adoptPlatformKey(omega.database.db, options.platformKey, new Date());
 await omega.http!.listen({ port: 0, host: '127.0.0.1' });
 const { port } = omega.http!.server.address() as AddressInfo;
 process.stdout.write(`${JSON.stringify({ url: `http://127.0.0.1:${port}/omega` })}\n`);
+
+// Those that are killed would keep nothing of what they compiled for the next ones.
+flushCompileCache();
 
 process.once('SIGTERM', async () => {
   await omega.close();

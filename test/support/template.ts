@@ -1,47 +1,45 @@
+/** Where what tests begin from is kept. Imports nothing of Omega: each run looks here before anything else. */
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { systemClock } from '../../server/core/clock.ts';
-import { migrate, openDatabase } from '../../server/core/db/index.ts';
-import { createLog } from '../../server/core/log.ts';
-import { createJobQueue } from '../../server/core/queue/index.ts';
-import { allQueues } from '../../server/worker.ts';
+import { promisify } from 'node:util';
 
 const root = join(import.meta.dirname, '..', '..');
 
-/**
- * Where the archive of a migrated, empty database is kept, from which each test file's begins (see engine.ts). Named
- * by all that it is made of, so that a changed migration makes a new one.
- */
-async function templatePath(): Promise<string> {
-  const hash = createHash('sha256');
-  const migrations = (await readdir(join(root, 'server', 'migrations'))).map(
-    (file) => `server/migrations/${file}`,
+/** Kept from one run to the next. */
+export const cacheFolder = join(root, 'node_modules', '.cache', 'omega');
+
+/** Names all that a prepared database is made of: migrations, queues, the versions of what makes them. */
+async function schemaHash(): Promise<string> {
+  const hash = createHash('sha256').update(await readFile(join(root, 'package-lock.json')));
+  const server = join(root, 'server');
+  for (const file of (await readdir(server, { recursive: true })).sort()) {
+    if (!/\.(ts|sql)$/.test(file)) continue;
+    const text = await readFile(join(server, file), 'utf8');
+    if (file.startsWith('migrations') || text.includes('QueueDefinition<')) hash.update(text);
+  }
+  return hash.digest('hex').slice(0, 16);
+}
+
+let hashed: Promise<string> | undefined;
+const hashOfSchema = (): Promise<string> => (hashed ??= schemaHash());
+
+/** The archive of a migrated, empty database, from which each test file's begins: see engine.ts. */
+export const testTemplate = async (): Promise<string> =>
+  join(cacheFolder, `tests-${await hashOfSchema()}.tar`);
+
+export const isRoot = process.getuid?.() === 0;
+
+/** By whom a Postgres's data must be owned, as it does not run as root; null where that user is still missing. */
+async function ownerOfData(): Promise<string | null> {
+  if (!isRoot) return String(process.getuid?.() ?? 'user');
+  return promisify(execFile)('id', ['-u', 'postgres']).then(
+    ({ stdout }) => stdout.trim(),
+    () => null,
   );
-  for (const file of [...migrations.sort(), 'package-lock.json'])
-    hash.update(await readFile(join(root, file)));
-  hash.update(JSON.stringify(allQueues));
-  const name = `tests-${hash.digest('hex').slice(0, 16)}.tar`;
-  return join(root, 'node_modules', '.cache', 'omega', name);
 }
 
-let found: Promise<string> | undefined;
-export const testTemplate = (): Promise<string> => (found ??= templatePath());
-
-/** Makes the archive where it is missing. */
-export async function makeTestTemplate(): Promise<void> {
-  const path = await testTemplate();
-  if (existsSync(path)) return;
-  const database = await openDatabase({ kind: 'memory' }, () => undefined);
-  await migrate(database.db);
-  const log = createLog({ level: 'fatal', pretty: false });
-  const queue = createJobQueue(database, { queues: allQueues, log, clock: systemClock, supervise: false });
-  await queue.start([]);
-  await queue.stop(0);
-  const tar = await database.pglite!.dumpDataDir('none');
-  await database.close();
-  const unfinished = `${path}.${process.pid}`;
-  await writeFile(unfinished, Buffer.from(await tar.arrayBuffer()));
-  await rename(unfinished, path);
-}
+/** The data folder of a real Postgres that has a migrated, empty database: see postgres.ts. */
+export const postgresTemplate = async (): Promise<string> =>
+  join(cacheFolder, `postgres-${await hashOfSchema()}-of-${await ownerOfData()}`);

@@ -71,6 +71,12 @@ const defaultQueryTimeoutMs = 20_000;
  */
 const randomPageCost = 1.1;
 
+/**
+ * How PGlite starts. It fills its buffers with zeros at every start: with Postgres's usual 128 MB that is half a second
+ * and more, and the files of an embedded database are in the system's own cache anyway.
+ */
+const startParams = [...PGlite.defaultStartParams, '-c', 'shared_buffers=32MB'];
+
 /** Ids up to 2^53-1 and counts: numbers, not text (int8 is oid 20). */
 const int8Oid = 20;
 
@@ -179,7 +185,12 @@ async function openPglite(target: Exclude<DatabaseTarget, { kind: 'postgres' }>)
   let pglite: PGlite;
   let unlock = async () => {};
   if (target.kind === 'memory') {
-    pglite = new PGlite({ dataDir: 'memory://', ...(target.engine ?? (await emptyEngine())), parsers });
+    pglite = new PGlite({
+      dataDir: 'memory://',
+      startParams,
+      ...(target.engine ?? (await emptyEngine())),
+      parsers,
+    });
   } else {
     const folder = join(target.dataDir, 'pglite');
     await makeFolder(target.dataDir);
@@ -188,7 +199,7 @@ async function openPglite(target: Exclude<DatabaseTarget, { kind: 'postgres' }>)
       await unlock();
       throw error;
     });
-    pglite = new PGlite({ dataDir: folder, parsers });
+    pglite = new PGlite({ dataDir: folder, startParams, parsers });
   }
   try {
     await pglite.waitReady;
