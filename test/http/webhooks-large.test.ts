@@ -1,4 +1,4 @@
-import { request } from 'node:http';
+import { type ClientRequest, request } from 'node:http';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { expectProblem } from '../support/expect-problem.ts';
 import { type Answer, type RunningOmega, startOmega } from '../support/omega.ts';
@@ -32,18 +32,25 @@ async function stream(bytes: number): Promise<Answer> {
   return { status: response.status, headers: response.headers, body: await response.json() };
 }
 
+/** Announces so much, and has sent nothing of it yet. */
+function begin(bytes: number): ClientRequest {
+  const headers = { 'content-length': bytes };
+  const begun = request(omega.url + path, { method: 'POST', headers, agent: false });
+  begun.on('error', () => undefined).flushHeaders();
+  return begun;
+}
+
 function expectRefused(answer: Answer): void {
   expectProblem(answer, 503, 'unavailable');
   expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
 }
 
-test('large webhooks draw from one budget before they are read; beyond it they are to come again, and small ones never', async () => {
+test('large webhooks draw from one budget as they come; beyond it they are to come again, and small ones never', async () => {
   expectProblem(await post(3 * mib), 404, 'not_found');
-  // It announces 3 MB and sends nothing of it yet.
-  const held = request(omega.url + path, { method: 'POST', headers: { 'content-length': 3 * mib } });
+  // It lacks its end.
+  const held = begin(4 * mib);
   const gone = new Promise((resolve) => held.once('close', resolve));
-  held.on('error', () => undefined);
-  held.write('x');
+  held.write('x'.repeat(4 * mib - 1));
   await vi.waitUntil(async () => (await post(2 * mib)).status === 503, patiently);
 
   expectRefused(await post(2 * mib));
@@ -63,4 +70,18 @@ test('large webhooks draw from one budget before they are read; beyond it they a
     expectRefused(await stream(6 * mib));
     expectRefused(await post(6 * mib));
   }
+});
+
+test('who announces much and sends little keeps nobody out', async () => {
+  const { server } = omega.omega.http!;
+  let arrived = 0;
+  const count = () => void arrived++;
+  server.on('request', count);
+  const idle = Array.from({ length: 5 }, () => begin(4 * mib));
+  for (const one of idle) one.write('x'.repeat(1_000));
+  await vi.waitUntil(() => arrived === 5, patiently);
+  server.off('request', count);
+  expectProblem(await post(4 * mib), 404, 'not_found');
+  expectProblem(await stream(4 * mib), 404, 'not_found');
+  for (const one of idle) one.destroy();
 });

@@ -1,5 +1,5 @@
 import { Transform } from 'node:stream';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Fault } from '../fault.ts';
 
 /** What a carrier posted, byte for byte: signatures are made over exactly this. */
@@ -27,18 +27,24 @@ const notCounted = 1024 * 1024;
 /** What is left of a number of bytes that many share. */
 export interface ByteBudget {
   /** @throws 503 where so many are not left */
+  mustHave(bytes: number): void;
+  /** @throws as {@link mustHave} */
   take(bytes: number): void;
   giveBack(bytes: number): void;
 }
 
 export function createByteBudget(most: number): ByteBudget {
   let taken = 0;
+  const mustHave = (bytes: number) => {
+    if (taken + bytes > most)
+      throw new Fault('unavailable', 'Too much is being posted at once. Repeat in a moment.', {
+        retryAfterS: 5,
+      });
+  };
   return {
+    mustHave,
     take(bytes) {
-      if (taken + bytes > most)
-        throw new Fault('unavailable', 'Too much is being posted at once. Repeat in a moment.', {
-          retryAfterS: 5,
-        });
+      mustHave(bytes);
       taken += bytes;
     },
     giveBack(bytes) {
@@ -47,31 +53,29 @@ export function createByteBudget(most: number): ByteBudget {
   };
 }
 
-/** Draws a request's body from the budget: what it announces before any of it is read, else as it comes. */
+/**
+ * Draws a request's body from the budget as it comes: who only announces much keeps nobody out. What would not fit is
+ * refused before any of it is read.
+ */
 function drawFrom(scope: FastifyInstance, budget: ByteBudget): void {
   const drawn = new WeakMap<FastifyRequest, number>();
-  const draw = (request: FastifyRequest, bytes: number) => {
-    budget.take(bytes);
-    drawn.set(request, (drawn.get(request) ?? 0) + bytes);
-  };
-  const giveBackOnce = (request: FastifyRequest, reply: FastifyReply) =>
+  scope.addHook('onRequest', async (request, reply) => {
     // After the answer, and where the connection broke before it.
     reply.raw.once('close', () => budget.giveBack(drawn.get(request) ?? 0));
-
-  scope.addHook('onRequest', async (request, reply) => {
-    giveBackOnce(request, reply);
     const announced = Number(request.headers['content-length'] ?? 0);
-    if (announced > notCounted) draw(request, Math.min(announced, request.routeOptions.bodyLimit));
+    if (announced > notCounted) budget.mustHave(Math.min(announced, request.routeOptions.bodyLimit));
   });
   scope.addHook('preParsing', async (request, _reply, payload) => {
-    if (request.headers['content-length'] !== undefined) return payload;
     let bytes = 0;
     const counted = new Transform({
       transform(chunk: Buffer, _encoding, done) {
         bytes += chunk.length;
         const more = bytes - Math.max(notCounted, bytes - chunk.length);
         try {
-          if (more > 0) draw(request, more);
+          if (more > 0) {
+            budget.take(more);
+            drawn.set(request, (drawn.get(request) ?? 0) + more);
+          }
           done(null, chunk);
         } catch (refused) {
           done(refused as Error);
