@@ -58,7 +58,7 @@ export async function eraseClient(tx: Tx, now: Date, erasure: Erasure, secrets: 
   const conversations = await lockAll(tx, businessId, clientId);
   const addresses = await takeAddresses(tx, businessId, clientId);
   const canceled = await cancelWaiting(tx, now, erasure, clientId, conversations);
-  await eraseTraces(tx, now, businessId, clientId, conversations, addresses.all);
+  await eraseTraces(tx, now, businessId, clientId, conversations, addresses);
   let messagesErased = 0;
   for (const conversationId of conversations) {
     messagesErased += await eraseMessages(tx, businessId, conversationId);

@@ -8,4 +8,4 @@ export type {
   WebhookAnswer,
   WebhookSource,
 } from './source.ts';
-export { forgetReceiptsOf } from './store.ts';
+export { forgetReceiptsNaming, forgetReceiptsOf } from './store.ts';

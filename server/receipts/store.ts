@@ -164,6 +164,35 @@ export async function forgetReceiptsOf(
   return Number(numAffectedRows ?? 0);
 }
 
+/** A form has some kilobytes, and a mail's addresses stand above its words. */
+const mostLookedThrough = 64 * 1024;
+
+/**
+ * Throws away what became of nothing and names one of these addresses: doubted, ignored and unreadable receipts of
+ * the business, and doubted ones of nobody's. No message leads to those, so their bytes are looked through, for the
+ * address as it is and as forms escape it.
+ */
+export async function forgetReceiptsNaming(
+  tx: Tx,
+  businessId: number,
+  addresses: readonly string[],
+): Promise<void> {
+  if (addresses.length === 0) return;
+  const forms = addresses.flatMap((address) => {
+    const plain = address.toLowerCase().replace(/^\+/, '');
+    return [...new Set([plain, encodeURIComponent(plain).toLowerCase()])];
+  });
+  await sql`
+    delete from webhook_receipts where receipt_id in (
+      select r.receipt_id from webhook_receipts r
+      cross join lateral (select lower(encode(substring(r.body for ${mostLookedThrough}), 'escape')) as told) b
+      where (r.business_id = ${businessId} and r.state in ('quarantined', 'ignored', 'unreadable', 'failed')
+          or r.business_id is null and r.state = 'quarantined')
+        and exists (select 1 from unnest(${forms}::text[]) as f(form) where strpos(b.told, f.form) > 0))`.execute(
+    tx,
+  );
+}
+
 function digestOf(source: WebhookSource, webhook: RawWebhook): string {
   const hash = createHash('sha256');
   const parts = [webhook.url, ...source.proofHeaders.map((name) => webhook.headers[name] ?? '')];

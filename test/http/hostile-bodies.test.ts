@@ -57,6 +57,19 @@ describe('a body that means harm', () => {
     expectProblem(await raw('['.repeat(900_000)), 400, 'invalid_json');
   });
 
+  test('with an item that nests 200,000 deep is told so for that item, and the others are recorded', async () => {
+    const deep = '['.repeat(200_000) + ']'.repeat(200_000);
+    const good = { channel: 'sms', direction: 'inbound', from: to, content: 'Hi' };
+    for (const bad of [deep, JSON.stringify({ ...good, metadata: { a: 0 } }).replace('0}', `${deep}}`)]) {
+      const answer = await api.post('/messages', `{"messages":[${bad},${JSON.stringify(good)}]}`);
+      expect(answer.status).toBe(200);
+      expect(answer.body.results).toMatchObject([
+        { status: 422, error: { code: 'invalid_parameters' } },
+        { status: 201 },
+      ]);
+    }
+  });
+
   test('with a million fields, or faults, is answered at once and in few words', async () => {
     const fields = Array.from({ length: 60_000 }, (_, i) => `"f${i}":1`).join(',');
     const many = await api.post('/sms/queue', `{${fields}}`);

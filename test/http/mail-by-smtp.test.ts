@@ -2,7 +2,14 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { readMailId, readReplyAddress } from '../../server/mail/ids.ts';
 import { type Client, type RunningOmega, startOmega, testSecrets } from '../support/omega.ts';
-import { type SmtpPeer, smtpPassword, startRawSmtp, startSmtp, usualTalk } from '../support/smtp.ts';
+import {
+  type SmtpPeer,
+  smtpPassword,
+  smtpUser,
+  startRawSmtp,
+  startSmtp,
+  usualTalk,
+} from '../support/smtp.ts';
 
 /** Bytes that a log must never have. */
 const logged: string[] = [];
@@ -360,6 +367,30 @@ describe('what the server refuses', () => {
     await business(1003, [{ address: 'hello@wrong.example' }]);
     await omega.tick(10 * 60_000);
     expect(await messageOf(waiting)).toMatchObject({ status: 'sent', attempts: 1 });
+  });
+
+  test('a server that repeats the password in its answer: nobody is shown it', async () => {
+    const inBase64 = (text: string) => Buffer.from(text).toString('base64');
+    const told = await startSmtp({
+      onAuth: ({ username, password }, _session, done) => {
+        const line = inBase64(`\0${username}\0${password}`);
+        const text = `5.5.1 Command unrecognized: "AUTH PLAIN ${line}", "${inBase64(password!)}", "${password}"`;
+        done(Object.assign(new Error(text), { responseCode: 500 }));
+      },
+    });
+    const api = await business(1005, [{ address: 'hello@told.example' }], { url: told.url });
+    const message = await messageOf(await send({ to: someone() }, api));
+    expect(message.error_message).toContain('Command unrecognized: "AUTH PLAIN [hidden]"');
+    const shown = [
+      message,
+      (await api.get('/business/1005/onboarding')).body,
+      (await api.get('/businesses/1005/senders')).body,
+      (await api.get('/businesses/1005/changes')).body,
+      (await api.get(`/messages/${message.message_id}/timeline`)).body,
+    ];
+    for (const secret of [smtpPassword, inBase64(smtpPassword), inBase64(`\0${smtpUser}\0${smtpPassword}`)])
+      expect(JSON.stringify(shown)).not.toContain(JSON.stringify(secret).slice(1, -1));
+    await told.close();
   });
 
   test('a provider that goes by SMTP, and no SMTP account: both say so', async () => {

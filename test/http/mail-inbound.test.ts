@@ -677,6 +677,18 @@ describe('hostile mail is kept and bounded', () => {
     ],
     ['quotes in quotes', () => mail({ body: '> > > Op schreef\n'.repeat(20_000) })],
     ['no headers at all', () => Buffer.from('\r\n\r\nhello')],
+    [
+      'a file whose name is 500,000 dots and blanks',
+      () =>
+        mail({
+          headers: [`Content-Disposition: attachment; filename="a${' .'.repeat(250_000)}x"`],
+          body: 'x',
+        }),
+    ],
+    [
+      '60 addresses of 16,000 pluses',
+      () => mail({ headers: Array.from({ length: 60 }, () => `Cc: <a@${'+'.repeat(16_000)}>`) }),
+    ],
     ['HTML 100,000 deep', () => mail({ headers: ['Content-Type: text/html'], body: '<b>'.repeat(100_000) })],
   ])('%s', async (_name, make) => {
     const form = multipart([{ name: 'email', content: make() }]);

@@ -95,6 +95,7 @@ export function readContentType(text: string): string | null {
 
 /** Controls, format characters (zero-width, bidi), surrogates, line separators, fillers that show nothing. */
 const invisible = /[\p{C}\u2028\u2029]|\p{Default_Ignorable_Code_Point}/gu;
+const edge = /[\s.]/;
 /** Device names of Windows, whatever their ending. */
 const reserved = /^(?:con|prn|aux|nul|clock\$|com[0-9¹²³]|lpt[0-9¹²³])(?:\.|$)/i;
 
@@ -105,12 +106,21 @@ const reserved = /^(?:con|prn|aux|nul|clock\$|com[0-9¹²³]|lpt[0-9¹²³])(?:\
  */
 export function safeFilename(name: string): string {
   const base = name.normalize('NFC').replaceAll(invisible, '').split(/[/\\]/).at(-1)!;
-  const plain = base
-    .replaceAll(/[<>:"|?*]/g, '_')
-    .replaceAll(/^[\s.]+|[\s.]+$/g, '')
-    .replaceAll(/\s+/g, ' ');
+  const plain = withoutEdges(base.replaceAll(/[<>:"|?*]/g, '_')).replaceAll(/\s+/g, ' ');
   const named = plain === '' ? 'attachment' : reserved.test(plain) ? `_${plain}` : plain;
   return shortened(named);
+}
+
+/**
+ * Without the blanks and dots at its ends. Loops: `[\s.]+$` takes time with the square of a long run within a name,
+ * and who writes to us may name a file as they like.
+ */
+function withoutEdges(name: string): string {
+  let start = 0;
+  let end = name.length;
+  while (start < end && edge.test(name[start]!)) start++;
+  while (end > start && edge.test(name[end - 1]!)) end--;
+  return name.slice(start, end);
 }
 
 function shortened(name: string): string {
@@ -124,5 +134,5 @@ function shortened(name: string): string {
     if (room < 0) break;
     stem += character;
   }
-  return stem.replace(/[\s.]+$/, '') + ending;
+  return withoutEdges(stem) + ending;
 }

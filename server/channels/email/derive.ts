@@ -30,9 +30,9 @@ export function wordsOfHtml(html: string): string {
     .trim();
 }
 
-/** Linear on any input: one class, no nested repetition. Closing punctuation is the sentence's. */
+/** Linear on any input: one class, no nested repetition. */
 const link = /\bhttps?:\/\/[^\s<>"']+/g;
-const afterLink = /[.,;:!?)\]}]+$/;
+const closing = new Set('.,;:!?)]}');
 
 /** HTML where only the text is given: escaped, addresses as links, an empty line as a paragraph. */
 export function htmlOfText(text: string): string {
@@ -48,12 +48,19 @@ function linked(text: string): string {
   let html = '';
   let from = 0;
   for (const match of text.matchAll(link)) {
-    const url = match[0].replace(afterLink, '');
+    const url = withoutClosing(match[0]);
     if (!URL.canParse(url)) continue;
     html += `${escaped(text.slice(from, match.index))}<a href="${escaped(url)}">${escaped(url)}</a>`;
     from = match.index + url.length;
   }
   return html + escaped(text.slice(from));
+}
+
+/** Closing punctuation is the sentence's. A loop: `[…]+$` takes time with the square of a long run within the text. */
+function withoutClosing(url: string): string {
+  let end = url.length;
+  while (end > 0 && closing.has(url[end - 1]!)) end--;
+  return url.slice(0, end);
 }
 
 function escaped(text: string): string {

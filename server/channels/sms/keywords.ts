@@ -34,8 +34,8 @@ const letterOrDigit = /[\p{L}\p{N}]/u;
  * The keyword that a message is, or null. The message must be the keyword and nothing else, as with the
  * carriers: "don't stop" and "please cancel my 3 pm" are for the staff to read.
  *
- * Case, accents, the width of letters, and whatever surrounds the word that is neither letter nor digit are of
- * no account: `"Stop!"`, `STOP.`, `Arrêt`, `STOP 🛑`. The FCC has a revocation honoured by any reasonable
+ * Case, accents, the width of letters, what is invisible, and whatever surrounds the word that is neither letter
+ * nor digit are of no account: `"Stop!"`, `STOP.`, `Arrêt`, `STOP 🛑`. The FCC has a revocation honoured by any reasonable
  * means, and nobody who types a full stop means to go on receiving. Twilio itself misses these, so the client
  * would still get messages if we did too. A question mark is the exception for opt_in: "Start?" asks.
  *
@@ -47,7 +47,7 @@ export function readKeyword(content: string, options: { yesOptsIn?: boolean } = 
   // Unicode is folded only now that the text is known to be short.
   const folded = word
     .normalize('NFKD')
-    .replace(/\p{M}/gu, '')
+    .replace(/[\p{M}\p{Cf}]/gu, '')
     .replace(/[\s\p{Pd}]+/gu, ' ')
     .toUpperCase();
   const keyword = options.yesOptsIn && folded === 'YES' ? 'opt_in' : (keywords.get(folded) ?? null);

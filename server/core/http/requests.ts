@@ -28,13 +28,20 @@ export function fingerprintOf(operation: string, parts: unknown): string {
   return createHash('sha256').update(operation).update(canonicalJson(parts)).digest('base64url');
 }
 
-function canonicalJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
+/**
+ * Twice what any schema takes. An item that answers for itself has not been looked at yet, and may nest without end:
+ * it is refused for that wherever it comes, and need not be told from another such.
+ */
+const deepestTold = 64;
+
+function canonicalJson(value: unknown, depth = 0): string {
+  if (depth > deepestTold) return 'deeper';
+  if (Array.isArray(value)) return `[${value.map((part) => canonicalJson(part, depth + 1)).join(',')}]`;
   if (value && typeof value === 'object') {
     const fields = Object.entries(value)
       .filter(([, field]) => field !== undefined)
       .sort(([a], [b]) => (a < b ? -1 : 1));
-    return `{${fields.map(([name, field]) => `${JSON.stringify(name)}:${canonicalJson(field)}`).join(',')}}`;
+    return `{${fields.map(([name, field]) => `${JSON.stringify(name)}:${canonicalJson(field, depth + 1)}`).join(',')}}`;
   }
   return JSON.stringify(value) ?? 'null';
 }

@@ -119,7 +119,8 @@ export function createSmtpCarrier(provider: SmtpProvider, options: MailCarrierOp
     } catch (error) {
       if (tooLate.signal.aborted)
         return refused('timeout', `The mail server had no free connection within ${mostWaitMs / 1000} s.`);
-      return outcomeOfFailure(error as SmtpFailure, handedOver.bytes?.readableDidRead ?? false);
+      const failure = withoutSecrets(error as SmtpFailure, server);
+      return outcomeOfFailure(failure, handedOver.bytes?.readableDidRead ?? false);
     } finally {
       clearTimeout(wait);
     }
@@ -225,11 +226,30 @@ async function checkServer(server: SmtpServer, signal: AbortSignal): Promise<Pro
     await Promise.race([transport.verify(), aborted.promise]);
     return [];
   } catch (error) {
-    return [problemOf(error as SmtpFailure, where, server)];
+    return [problemOf(withoutSecrets(error as SmtpFailure, server), where, server)];
   } finally {
     signal.removeEventListener('abort', onAbort);
     transport.close();
   }
+}
+
+/** Shorter ones stand in any text. */
+const shortestHidden = 4;
+
+/**
+ * A server may repeat what it was told (sendmail: `Command unrecognized: "AUTH PLAIN …"`), and its answer is kept and
+ * shown: without the password, in whichever form it was said.
+ */
+function withoutSecrets(failure: SmtpFailure, { user, password }: SmtpServer): SmtpFailure {
+  if (password === null) return failure;
+  const base64 = (text: string) => Buffer.from(text).toString('base64');
+  const said = [base64(`\0${user}\0${password}`), base64(password), password];
+  const hide = (text: string | undefined) =>
+    said
+      .filter((form) => form.length >= shortestHidden)
+      .reduce((clean, form) => clean?.replaceAll(form, '[hidden]'), text);
+  const { response, message } = failure;
+  return Object.assign(failure, { response: hide(response), message: hide(message) });
 }
 
 function problemOf(failure: SmtpFailure, where: string, server: SmtpServer): Problem {

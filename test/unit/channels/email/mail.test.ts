@@ -140,6 +140,13 @@ describe('one from the other', () => {
     );
   });
 
+  test.each([')', 'http://', 'http://x.', ' .', '\n', '\n ', '<', '&'])(
+    'a megabyte of %j after a link is read to its end',
+    (piece) => {
+      htmlOfText(`http://x.example/${piece.repeat(Math.floor(1_000_000 / piece.length))}x`);
+    },
+  );
+
   test('paragraphs, lines and lists survive; scripts, styles and titles are no words', () => {
     expect(
       textOfHtml(

@@ -56,6 +56,8 @@ test.each([
   '(stop)',
   'Stop?',
   'STOP 🛑',
+  'S\u200bTO\u00adP',
+  '\u2066STOP\u2069',
   '\u200bstop\ufeff',
   '\r\n\tStop\n',
   'ＳＴＯＰ',
