@@ -169,8 +169,9 @@ const mostLookedThrough = 64 * 1024;
 
 /**
  * Throws away what became of nothing and names one of these addresses: doubted, ignored and unreadable receipts of
- * the business, and doubted ones of nobody's. No message leads to those, so their bytes are looked through, for the
- * address as it is and as forms escape it.
+ * the business. No message leads to those, so their bytes are looked through, for the address as it is and as forms
+ * escape it. What is of no business known yet may be another's, which will mend its account and have it replayed: it
+ * goes by its age.
  */
 export async function forgetReceiptsNaming(
   tx: Tx,
@@ -186,8 +187,7 @@ export async function forgetReceiptsNaming(
     delete from webhook_receipts where receipt_id in (
       select r.receipt_id from webhook_receipts r
       cross join lateral (select lower(encode(substring(r.body for ${mostLookedThrough}), 'escape')) as told) b
-      where (r.business_id = ${businessId} and r.state in ('quarantined', 'ignored', 'unreadable', 'failed')
-          or r.business_id is null and r.state = 'quarantined')
+      where r.business_id = ${businessId} and r.state in ('quarantined', 'ignored', 'unreadable', 'failed')
         and exists (select 1 from unnest(${forms}::text[]) as f(form) where strpos(b.told, f.form) > 0))`.execute(
     tx,
   );

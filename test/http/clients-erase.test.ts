@@ -101,10 +101,11 @@ describe('eraseClient: erasing a client', () => {
       source: 'form',
       evidence: { said: 'Zwetlana Quittenbaum, at the desk' },
     });
-    // What was posted in the carriers' name, and became of nothing: doubted, and of nobody's business or of this one.
-    const posted = { from: 'From=%2B12025550171&Body=Zwetlana', email: '{"From":"Zwetlana@example.com"}' };
-    await omega.platform.post('/twilio/sms/incoming', posted.from);
-    await omega.platform.post('/email/webhooks/postmark?business_id=1001', posted.email);
+    // What was posted in the carriers' name, and became of nothing.
+    for (const body of ['{"From":"Zwetlana@example.com"}', '{"Text":"From=%2B12025550171&Body=Zwetlana"}'])
+      await omega.platform.post('/email/webhooks/postmark?business_id=1001', body, {
+        authorization: `Basic ${btoa('somebody:else')}`,
+      });
     await omega.settled();
     waiting = [];
     for (const i of [1, 2]) {
@@ -308,6 +309,20 @@ describe('eraseClient, of mail', () => {
     expect(one.body.detail).toContain('erased');
     const { body } = await api.post('/messages/retry', { message_ids: [failed], force: true });
     expect(body).toMatchObject({ retried: 0, skipped: [{ message_id: failed, reason: 'erased' }] });
+  });
+
+  test('what carriers posted about the address and nobody knows whose it is stays: it may be another business’s', async () => {
+    const received = async () =>
+      (await omega.platform.get('/webhook-receipts?state=quarantined')).body.data.map(
+        ({ receipt_id }: { receipt_id: string }) => receipt_id,
+      );
+    const before = await received();
+    await omega.platform.post('/twilio/sms/incoming', 'From=%2B12025550199&Body=STOP');
+    const nobodys = (await received()).filter((id: string) => !before.includes(id));
+    expect(nobodys).toHaveLength(1);
+    await api.call('PUT', '/businesses/1001/clients/577', { name: 'Whoever', phones: ['+12025550199'] });
+    expect((await erase(577)).status).toBe(200);
+    expect(await received()).toEqual(expect.arrayContaining(nobodys));
   });
 
   test('the ledger shows that the address refused, and the address to nobody', async () => {
