@@ -137,6 +137,8 @@ export function deliveryJobs(options: DeliveryOptions): JobHandler<never>[] {
     queue: sendMessageQueue,
     batchSize: 25,
     concurrency: options.concurrency,
+    // A carrier that hangs holds its business's batches for as long as its deadline.
+    spare: { most: 100, mostOfGroup: 25, batchSize: 25 },
     async run(jobs) {
       const ids = jobs.map(({ data }) => ({ businessId: data.business_id, messageId: data.message_id }));
       const leaseEnds = performance.now() + leaseMs;
@@ -169,6 +171,7 @@ export function deliveryJobs(options: DeliveryOptions): JobHandler<never>[] {
     queue: settleAttemptQueue,
     batchSize: 10,
     concurrency: 1,
+    spare: { most: 20, mostOfGroup: 5, batchSize: 5 },
     async run(jobs) {
       return failuresOf(jobs, await Promise.allSettled(jobs.map(({ data }) => settleOne(data))), jobs);
     },

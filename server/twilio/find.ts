@@ -52,9 +52,9 @@ export async function findMessage(
 ): Promise<FindOutcome> {
   const listed = await listSince(message, since, credentials, signal);
   if (typeof listed === 'string') return { kind: 'unknown', detail: listed };
-  const known = await knownSids(
+  const { known, open } = await whatWeKnow(
     db,
-    message.businessId,
+    message,
     listed.map(({ sid }) => sid),
   );
   const free = listed.filter(({ sid }) => !known.has(sid));
@@ -62,10 +62,12 @@ export async function findMessage(
     if (clock.now() - since.getTime() >= settledAfterMs) return { kind: 'absent' };
     return { kind: 'unknown', detail: 'Twilio does not list it yet.' };
   }
-  const same = free.filter(({ body }) => plain(body) === plain(message.content));
-  const looking = await attemptsLookingFor(db, message);
+  const words = plain(message.content);
+  const same = free.filter(({ body }) => plain(body) === words);
+  // By the same comparison as what is listed: of "At 10!" and "At 10?" either may be the one that is there.
+  const looking = open.filter((content) => plain(content) === words);
   const [first] = same.toSorted((a, b) => a.createdAt - b.createdAt);
-  const held = first && same.length >= looking ? heldOf(first.raw) : null;
+  const held = first && same.length >= looking.length ? heldOf(first.raw) : null;
   if (held) return { kind: 'found', ...held };
   return {
     kind: 'unknown',
@@ -144,28 +146,37 @@ function plain(body: string): string {
     .trim();
 }
 
-/** Those of Twilio's ids that are a message of ours already. */
-async function knownSids(db: Db, businessId: number, sids: string[]): Promise<Set<string>> {
-  if (sids.length === 0) return new Set();
-  const { rows } = await sql<{ sid: string }>`
-    select provider_message_id as sid from attempts where provider = 'twilio' and provider_message_id = any(${sids}::text[])
-    union
-    select provider_message_id from messages
-    where business_id = ${businessId} and provider = 'twilio' and provider_message_id = any(${sids}::text[])`.execute(
-    db,
-  );
-  return new Set(rows.map((row) => row.sid));
-}
-
-/** How many attempts of ours, this one among them, could be a message with these words to this number. */
-async function attemptsLookingFor(db: Db, message: OutgoingMessage): Promise<number> {
-  const { rows } = await sql<{ count: number }>`
-    select count(*)::int as count
-    from messages o
-    join messages m on m.business_id = o.business_id and m.conversation_id = o.conversation_id
-      and m.to_address = o.to_address and m.content = o.content and m.direction = 'outbound'
+/**
+ * Which of Twilio's ids are a message of ours already, and the words of every attempt whose outcome is open, this one
+ * among them, that went to this number: also in the threads of others who share it. One statement, for an outcome that
+ * is written down between two would be missed by both.
+ */
+async function whatWeKnow(
+  db: Db,
+  { businessId, messageId, channel, to }: OutgoingMessage,
+  sids: string[],
+): Promise<{ known: Set<string>; open: string[] }> {
+  const { rows } = await sql<{ sid: string | null; content: string | null }>`
+    with threads as (
+      select business_id, conversation_id from messages where business_id = ${businessId} and message_id = ${messageId}
+      union
+      select c.business_id, c.conversation_id from client_addresses s
+      join conversations c on c.business_id = s.business_id and c.client_id = s.client_id
+      where s.business_id = ${businessId} and s.kind = 'phone' and s.address = ${to}
+    )
+    select provider_message_id as sid, null as content from attempts
+    where provider = 'twilio' and provider_message_id = any(${sids}::text[])
+    union all
+    select provider_message_id, null from messages
+    where business_id = ${businessId} and provider = 'twilio' and provider_message_id = any(${sids}::text[])
+    union all
+    select null, m.content from threads t
+    join messages m on m.business_id = t.business_id and m.conversation_id = t.conversation_id
+      and m.direction = 'outbound' and m.channel = ${channel} and m.to_address = ${to}
     join attempts a on a.business_id = m.business_id and a.message_id = m.message_id
-      and a.provider = 'twilio' and a.state in ('claimed', 'unknown')
-    where o.business_id = ${message.businessId} and o.message_id = ${message.messageId}`.execute(db);
-  return Math.max(1, rows[0]?.count ?? 1);
+      and a.provider = 'twilio' and a.state in ('claimed', 'unknown')`.execute(db);
+  return {
+    known: new Set(rows.flatMap(({ sid }) => sid ?? [])),
+    open: rows.flatMap(({ content }) => content ?? []),
+  };
 }

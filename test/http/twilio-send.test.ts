@@ -346,6 +346,28 @@ describe('an outcome that is not known', () => {
     expect(other).toMatchObject({ status: 'failed', reason: 'no_answer' });
   });
 
+  it.each([
+    ['that differ in a mark alone', 'See you at 10!', 'See you at 10?', '+12025550096'],
+    ['of symbols alone', '👍', '🎉', '+12025550095'],
+  ])(
+    'of two texts %s, of which one is there, is settled for neither but by its callback',
+    async (_, there, absent, to) => {
+      twilio.answer = (form) => ({ kind: 'reset', accepted: form.get('Body') === there });
+      const [, two] = await Promise.all(
+        [there, absent].map((content) => api.post('/sms/queue', { to, content })),
+      );
+      await omega.settled();
+      twilio.answer = () => ({ kind: 'created' });
+      await untilAskedOut();
+      expect(postsTo(to)).toHaveLength(2);
+      await callBack(omega, sentTo(to), 'delivered');
+      const named = new URL(sentTo(to).statusCallback!).searchParams.get('message_id')!;
+      expect((await timeline(named)).message).toMatchObject({ content: there, status: 'delivered' });
+      const other = (await timeline(two!.body.message_id)).message;
+      expect(other).toMatchObject({ content: absent, status: 'failed', reason: 'no_answer' });
+    },
+  );
+
   it('is not settled by another message to the same number', async () => {
     const { to } = await text({ content: 'One' });
     twilio.answer = () => ({ kind: 'reset' });

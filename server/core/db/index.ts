@@ -11,4 +11,10 @@ export { appliedMigration, migrate, newestMigration } from './migrate.ts';
 export { inSearch } from './search.ts';
 export type * from './tables.ts';
 export { makeTemplate } from './template.ts';
-export { faultOfDatabaseError, inTransaction, isUniqueViolation, onceCommitted } from './transaction.ts';
+export {
+  databaseWasInTheWay,
+  faultOfDatabaseError,
+  inTransaction,
+  isUniqueViolation,
+  onceCommitted,
+} from './transaction.ts';

@@ -83,6 +83,14 @@ const awayCodes = new Set([
   '08006',
 ]);
 
+/** What a statement can be at fault for itself: it took too long, or met another crosswise again and again. */
+const ownCodes = ['57014', '40001', '40P01'];
+
+/** Whether the database was away, full or locked: then whoever met it did nothing wrong, and waiting helps. */
+export function databaseWasInTheWay(error: unknown): boolean {
+  return !ownCodes.includes(codeOf(error)) && faultOfDatabaseError(error) !== null;
+}
+
 /** A database error as the caller should see it, or null where it is not for the caller. */
 export function faultOfDatabaseError(error: unknown): Fault | null {
   const code = codeOf(error);

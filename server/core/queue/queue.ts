@@ -1,10 +1,19 @@
 import { EventEmitter } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type RawBuilder, sql } from 'kysely';
-import { fromKysely, fromPglite, type JobWithMetadata, PgBoss, type Clock as PgBossClock } from 'pg-boss';
+import {
+  fromKysely,
+  fromPglite,
+  type JobResult,
+  type JobWithMetadata,
+  PgBoss,
+  type Clock as PgBossClock,
+} from 'pg-boss';
 import type { Clock } from '../clock.ts';
-import { type Database, type Db, inTransaction, type Tx } from '../db/index.ts';
+import { type Database, type Db, databaseWasInTheWay, inTransaction, type Tx } from '../db/index.ts';
 import { newId } from '../ids.ts';
 import type { Log } from '../log.ts';
+import { createSpare, type Spare, type SparePlaces } from './spare.ts';
 
 /**
  * Jobs in the same database as what they are about (pg-boss, docs/adr/0002-queue.md): a job is
@@ -42,7 +51,10 @@ export interface QueueDefinition<Data extends object> {
   name: string;
   /** Seconds that a claimed job may take; then it is taken for lost and claimed again. */
   leaseS: number;
-  /** How often a job that throws is tried again before it goes to the dead letters. */
+  /**
+   * How often a job that throws is tried again before it goes to the dead letters. A database that is away or locked
+   * is no fault of the job's, and does not count.
+   */
   retryLimit: number;
   /** Only for the type. */
   data?: Data;
@@ -54,7 +66,7 @@ export interface NewJob<Data extends object> {
   delayS?: number;
   /** Higher first; 0 unless told. */
   priority?: number;
-  /** Whose it is, where a handler bounds how many of one run at once. */
+  /** Whose it is, where a handler bounds how many of one run at once: the business of its data unless told. */
   group?: string;
 }
 
@@ -73,6 +85,8 @@ export interface JobHandler<Data extends object = never> {
   concurrency: number;
   /** Jobs of one group at work at once in this process, at most `concurrency`; any number unless told. */
   perGroup?: number;
+  /** Places beside those batches, for other groups than those that fill them. */
+  spare?: SparePlaces;
   /** Works on the batch; answers the ids of the jobs that failed with their error. The rest is done. */
   run(jobs: Job<Data>[]): Promise<Map<string, Error>>;
   /** A job failed each time it was tried: what becomes of its subject, beside the dead letter. */
@@ -96,6 +110,9 @@ export interface QueueOptions {
 
 /** A lease that ran out is noticed within these seconds, so a killed worker's messages wait little. */
 const superviseEveryS = 5;
+
+/** A job that the database was in the way of is tried again after so many seconds, and up to as many more. */
+const putOffS = 2;
 
 /** Where pg-boss keeps the jobs of queues that have no table of their own: all of ours. */
 const jobs = sql`pgboss.job_common`;
@@ -158,44 +175,125 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
   let running = 0;
   /** pg-boss's ids of one worker of each queue. */
   const workers: string[] = [];
+  const spares: Pick<Spare<never>, 'stopFetching' | 'ended'>[] = [];
 
   const queues = [deadLetterQueue, ...options.queues];
 
   async function work<Data extends object>(handler: JobHandler<Data>): Promise<void> {
+    const { queue, batchSize, concurrency, perGroup } = handler;
+    const spare = handler.spare && spareOf(handler, handler.spare);
     const id = await boss.work(
-      handler.queue.name,
+      queue.name,
       {
-        batchSize: handler.batchSize,
-        localConcurrency: handler.concurrency,
-        ...(handler.perGroup !== undefined && { localGroupConcurrency: handler.perGroup }),
+        batchSize,
+        localConcurrency: concurrency,
+        ...(perGroup !== undefined && { localGroupConcurrency: perGroup }),
         includeMetadata: true,
         perJobResults: true,
         burstWhenBatchFull: true,
         pollingIntervalSeconds: 1,
         notifyPollingIntervalSeconds: 1,
       },
-      async (jobs: JobWithMetadata<Data>[]) => {
-        running++;
-        try {
-          const failed = await handler.run(
-            jobs.map((job) => ({ id: job.id, data: job.data, retries: job.retryCount })),
-          );
-          for (const [id, error] of failed)
-            log.error({ err: error, queue: handler.queue.name, job: id }, 'job failed');
-          return jobs.map((job) => {
-            const error = failed.get(job.id);
-            return error
-              ? { id: job.id, status: 'failed' as const, output: { message: error.message } }
-              : { id: job.id, status: 'completed' as const };
-          });
-        } finally {
-          running--;
-          // pg-boss settles the batch right after this returns.
-          setImmediate(() => activity.emit('batch'));
-        }
-      },
+      (jobs: JobWithMetadata<Data>[]) =>
+        spare ? spare.usual(jobs, () => runBatch(handler, jobs)) : runBatch(handler, jobs),
     );
     workers.push(id);
+    if (spare) spares.push(spare);
+  }
+
+  /** @returns what pg-boss writes down of each job */
+  async function runBatch<Data extends object>(
+    handler: JobHandler<Data>,
+    jobs: JobWithMetadata<Data>[],
+  ): Promise<JobResult[]> {
+    running++;
+    try {
+      const failed = await failuresOf(handler, jobs);
+      for (const [id, error] of failed)
+        log.error({ err: error, queue: handler.queue.name, job: id }, 'job failed');
+      const putOff = await putOffWhatWaits(handler.queue, jobs, failed);
+      return jobs.map((job) => {
+        const error = putOff.has(job.id) ? undefined : failed.get(job.id);
+        return error
+          ? { id: job.id, status: 'failed', output: { message: error.message } }
+          : { id: job.id, status: 'completed' };
+      });
+    } finally {
+      running--;
+      // pg-boss settles the batch right after this returns.
+      setImmediate(() => activity.emit('batch'));
+    }
+  }
+
+  function spareOf<Data extends object>(
+    handler: JobHandler<Data>,
+    places: SparePlaces,
+  ): Spare<JobWithMetadata<Data>> {
+    const { name } = handler.queue;
+    return createSpare({
+      ...places,
+      usual: handler,
+      fetch: (batchSize, ignoreGroups) =>
+        boss.fetch<Data>(name, { batchSize, ignoreGroups, includeMetadata: true }),
+      async work(jobs) {
+        try {
+          const results = await runBatch(handler, jobs);
+          const done = jobs.filter((_, i) => results[i]!.status === 'completed');
+          if (done.length > 0) await boss.complete(name, done);
+          for (const [i, { status, output }] of results.entries())
+            if (status === 'failed') await boss.fail(name, jobs[i]!, output);
+        } catch (error) {
+          log.error(
+            { err: error, queue: name },
+            'jobs could not be settled: they run again after their lease',
+          );
+        }
+      },
+      failed: (error) => log.error({ err: error, queue: name }, 'queue error'),
+    });
+  }
+
+  async function failuresOf<Data extends object>(
+    handler: JobHandler<Data>,
+    jobs: JobWithMetadata<Data>[],
+  ): Promise<Map<string, Error>> {
+    try {
+      return await handler.run(jobs.map(({ id, data, retryCount }) => ({ id, data, retries: retryCount })));
+    } catch (thrown) {
+      const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+      return new Map(jobs.map(({ id }) => [id, error]));
+    }
+  }
+
+  /**
+   * A minute's lock on a table, or a Postgres without connections to give, would use up all the tries of everything
+   * that is due: what the database was in the way of goes back into the queue as a job that has not been tried. It is
+   * written before the old one is done, so a crash in between leaves both, which handlers must bear.
+   *
+   * @returns the ids of those that are in the queue again
+   */
+  async function putOffWhatWaits<Data extends object>(
+    { name }: QueueDefinition<Data>,
+    jobs: JobWithMetadata<Data>[],
+    failed: ReadonlyMap<string, Error>,
+  ): Promise<Set<string>> {
+    const waits = jobs.filter(({ id }) => databaseWasInTheWay(failed.get(id)));
+    if (waits.length === 0) return new Set();
+    try {
+      await boss.insert(
+        name,
+        waits.map(({ data, priority, groupId }) => ({
+          data,
+          priority,
+          startAfter: Math.ceil(putOffS * (1 + Math.random())),
+          ...(groupId && { group: { id: groupId } }),
+        })),
+      );
+      return new Set(waits.map(({ id }) => id));
+    } catch (error) {
+      log.warn({ err: error, queue: name }, 'jobs could not be put off: they are tried again as they are');
+      return new Set();
+    }
   }
 
   /** Keeps what failed for good where people look, and tells the job's own module. */
@@ -269,12 +367,15 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
       if (jobs.length === 0) return;
       await boss.insert(
         queue.name,
-        jobs.map((job) => ({
-          data: job.data,
-          startAfter: job.delayS ?? 0,
-          priority: job.priority ?? 0,
-          ...(job.group !== undefined && { group: { id: job.group } }),
-        })),
+        jobs.map((job) => {
+          const group = job.group ?? businessOf(job.data);
+          return {
+            data: job.data,
+            startAfter: job.delayS ?? 0,
+            priority: job.priority ?? 0,
+            ...(group !== undefined && { group: { id: group } }),
+          };
+        }),
         { db: fromKysely(tx) },
       );
     },
@@ -309,10 +410,17 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
     },
 
     async stopFetching() {
+      for (const spare of spares) spare.stopFetching();
       await Promise.all(queues.map((queue) => boss.offWork(queue.name, { wait: false })));
     },
 
     async stop(graceMs) {
+      const begun = performance.now();
+      await Promise.race([
+        Promise.all(spares.map((spare) => spare.ended())),
+        delay(graceMs, null, { ref: false }),
+      ]);
+      graceMs -= Math.min(graceMs, Math.round(performance.now() - begun));
       await boss.stop({ graceful: true, timeout: graceMs, close: true });
     },
 
@@ -328,4 +436,8 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
 
     depth,
   };
+}
+
+function businessOf(data: object): string | undefined {
+  return 'business_id' in data ? String(data.business_id) : undefined;
 }
