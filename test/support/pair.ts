@@ -51,13 +51,22 @@ export async function startPair(
   };
 }
 
-/** Runs `act` so many times at once, by turns through each of the clients. */
+/**
+ * Runs `act` so many times at once, by turns through each of the clients. What is answered 503, because a busy machine
+ * lets a request wait too long for a connection, is done again.
+ */
 export function atOnce<T>(
   count: number,
   clients: readonly Client[],
   act: (api: Client, i: number) => Promise<T>,
 ): Promise<T[]> {
-  return Promise.all(Array.from({ length: count }, (_, i) => act(clients[i % clients.length]!, i)));
+  const untilTaken = async (i: number): Promise<T> => {
+    for (;;) {
+      const answer = await act(clients[i % clients.length]!, i);
+      if ((answer as { status?: unknown }).status !== 503) return answer;
+    }
+  };
+  return Promise.all(Array.from({ length: count }, (_, i) => untilTaken(i)));
 }
 
 /** How often each status was answered. */
