@@ -13,7 +13,9 @@ export default defineConfig({
     // of ours holds state, or two files would find it.
     isolate: false,
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // No test is about its own time: these end what hangs, and must not end what a busy machine takes long for.
+    testTimeout: 120_000,
+    hookTimeout: 180_000,
+    expect: { poll: { timeout: 60_000 } },
   },
 });

@@ -74,7 +74,7 @@ describe('importClients: an import', () => {
     const second = await send(lines(rows));
     expect(second.body).toMatchObject({ created: 0, updated: 0, unchanged: 5_000 });
     expect(await everyone()).toEqual(after);
-  }, 120_000);
+  });
 
   test('listClientImportErrors: names what is wrong with which row, and writes the others', async () => {
     const answer = await send(
@@ -337,10 +337,8 @@ describe('getClientImport, listClientImports and listClientImportErrors', () => 
 
 /** Waits for what the stream's other end does meanwhile; polls the API as a caller would. */
 async function until<T>(look: () => Promise<T | null>): Promise<T> {
-  const deadline = performance.now() + 10_000;
   for (;;) {
     const seen = await look();
     if (seen !== null) return seen;
-    if (performance.now() > deadline) throw new Error('It did not come to that within 10 s.');
   }
 }

@@ -5,6 +5,7 @@ import { createEventSignal, forgetOldEvents } from '../../server/core/events/ind
 import { createLog } from '../../server/core/log.ts';
 import { createEventStreams, type StreamLimits } from '../../server/realtime/index.ts';
 import { many, writeEvents } from '../support/events.ts';
+import { eventually } from '../support/eventually.ts';
 import { expectProblem } from '../support/expect-problem.ts';
 import { type Client, type RunningOmega, startOmega } from '../support/omega.ts';
 import { type OpenStream, openStream } from '../support/streams.ts';
@@ -34,7 +35,7 @@ async function follow(query = '', headers: Record<string, string> = { 'x-api-key
 async function following(...given: Parameters<typeof follow>) {
   const stream = await follow(...given);
   expect(stream.status).toBe(200);
-  await vi.waitFor(() => expect(stream.lastId).not.toBeNull());
+  await eventually(() => expect(stream.lastId).not.toBeNull());
   return stream;
 }
 const write = (...types: Parameters<typeof writeEvents>[2]) =>
@@ -56,7 +57,7 @@ describe('streamEvents: GET /businesses/{business_id}/events', () => {
     expect(stream.text).toMatch(/^retry: 2000\nid: \S+\n\n/);
     expect(stream.lastId).toBe(next_cursor);
     const sent = await api.post('/sms/queue', { to: '+12025550123', content: 'See you at 9' });
-    await vi.waitFor(() => expect(typesOf(stream)).toContain('message.delivered'));
+    await eventually(() => expect(typesOf(stream)).toContain('message.delivered'));
     const list = await changes(`cursor=${next_cursor}&limit=100`);
     expect(stream.events.map(({ data }) => data.id)).toEqual(list.data.map(({ id }: { id: string }) => id));
     const queued = stream.events.find(({ event }) => event === 'message.queued')!;
@@ -69,20 +70,20 @@ describe('streamEvents: GET /businesses/{business_id}/events', () => {
   test('goes on after Last-Event-ID, or a cursor, from the stream or from the list', async () => {
     const first = await following();
     await write('note.added', 'client.created');
-    await vi.waitFor(() => expect(typesOf(first)).toEqual(['note.added', 'client.created']));
+    await eventually(() => expect(typesOf(first)).toEqual(['note.added', 'client.created']));
     first.close();
     await write('client.updated');
     const { id } = first.events[0]!;
     const byHeader = await follow('', { 'x-api-key': key, 'last-event-id': id });
-    await vi.waitFor(() => expect(typesOf(byHeader)).toEqual(['client.created', 'client.updated']));
+    await eventually(() => expect(typesOf(byHeader)).toEqual(['client.created', 'client.updated']));
     const byQuery = await follow(`cursor=${id}`);
-    await vi.waitFor(() => expect(typesOf(byQuery)).toEqual(['client.created', 'client.updated']));
+    await eventually(() => expect(typesOf(byQuery)).toEqual(['client.created', 'client.updated']));
     // A browser repeats its URL: where it is now stands in the header.
     const both = await follow(`cursor=${id}`, {
       'x-api-key': key,
       'last-event-id': byQuery.events[0]!.id,
     });
-    await vi.waitFor(() => expect(typesOf(both)).toEqual(['client.updated']));
+    await eventually(() => expect(typesOf(both)).toEqual(['client.updated']));
     // And back in the list.
     expect((await changes(`cursor=${id}`)).data.map(({ type }: { type: string }) => type)).toEqual([
       'client.created',
@@ -95,19 +96,19 @@ describe('streamEvents: GET /businesses/{business_id}/events', () => {
     stream.close();
     await write('note.added');
     const again = await follow('', { 'x-api-key': key, 'last-event-id': stream.lastId! });
-    await vi.waitFor(() => expect(typesOf(again)).toEqual(['note.added']));
+    await eventually(() => expect(typesOf(again)).toEqual(['note.added']));
   });
 
   test('filters by type; what it leaves out moves its place on too', async () => {
     const stream = await following('types=note.*,call.missed');
     const at = stream.lastId;
     await write('client.created', 'call.started', 'call.missed', 'note.added', 'client.updated');
-    await vi.waitFor(() => expect(typesOf(stream)).toEqual(['call.missed', 'note.added']));
-    await vi.waitFor(() => expect(stream.lastId).not.toBe(stream.events.at(-1)!.id));
+    await eventually(() => expect(typesOf(stream)).toEqual(['call.missed', 'note.added']));
+    await eventually(() => expect(stream.lastId).not.toBe(stream.events.at(-1)!.id));
     const head = (await changes('types=note.*,call.missed&from=now')).next_cursor;
     expect(stream.lastId).toBe(head);
     const again = await follow('types=call.missed,note.*', { 'x-api-key': key, 'last-event-id': at! });
-    await vi.waitFor(() => expect(sequencesOf(again)).toEqual(sequencesOf(stream)));
+    await eventually(() => expect(sequencesOf(again)).toEqual(sequencesOf(stream)));
     const answer = await api.get(path, { 'last-event-id': at! });
     expectProblem(answer, 422, 'invalid_parameters');
     expect(answer.body.errors[0].path).toBe('Last-Event-ID');
@@ -124,7 +125,7 @@ describe('streamEvents: GET /businesses/{business_id}/events', () => {
     expect(list).toHaveLength(60);
     const last = list.at(-1)!.sequence;
     for (const reader of readers) {
-      await vi.waitFor(() => expect(sequencesOf(reader).at(-1)).toBe(last));
+      await eventually(() => expect(sequencesOf(reader).at(-1)).toBe(last));
       const [from] = sequencesOf(reader);
       expect(sequencesOf(reader)).toEqual(list.map(({ sequence }) => sequence).filter((one) => one >= from!));
     }
@@ -146,7 +147,7 @@ describe('streamEvents: GET /businesses/{business_id}/events', () => {
 
   test('comments keep it alive', async () => {
     const stream = await following();
-    await vi.waitFor(() => expect(stream.text).toMatch(/\n:\n\n:\n\n/));
+    await eventually(() => expect(stream.text).toMatch(/\n:\n\n:\n\n/));
     expect(stream.events).toEqual([]);
   });
 
@@ -164,11 +165,11 @@ describe('streamEvents: GET /businesses/{business_id}/events', () => {
     const mine = await following();
     const theirs = await openStream(`${omega.url}/businesses/2002/events`, { 'x-api-key': other.key });
     open.push(theirs);
-    await vi.waitFor(() => expect(theirs.lastId).not.toBeNull());
+    await eventually(() => expect(theirs.lastId).not.toBeNull());
     await writeEvents(omega.omega.database.db, 2002, ['note.added']);
     await write('client.created');
-    await vi.waitFor(() => expect(typesOf(theirs)).toEqual(['note.added']));
-    await vi.waitFor(() => expect(typesOf(mine)).toEqual(['client.created']));
+    await eventually(() => expect(typesOf(theirs)).toEqual(['note.added']));
+    await eventually(() => expect(typesOf(mine)).toEqual(['client.created']));
     const answer = await api.get(path, { 'last-event-id': theirs.lastId! });
     expectProblem(answer, 422, 'invalid_parameters');
   });
@@ -189,12 +190,12 @@ describe('streamEvents: GET /businesses/{business_id}/events', () => {
     const failures: unknown[] = [];
     source.addEventListener('note.added', (event) => seen.push((event as MessageEvent).lastEventId));
     source.addEventListener('error', (event) => failures.push(event));
-    await vi.waitFor(() => expect(source.readyState).toBe(1));
+    await eventually(() => expect(source.readyState).toBe(1));
     await write('note.added');
-    await vi.waitFor(() => expect(seen).toHaveLength(1));
+    await eventually(() => expect(seen).toHaveLength(1));
     omega.omega.http!.server.closeAllConnections();
     await write('note.added', 'client.created', 'note.added');
-    await vi.waitFor(() => expect(seen).toHaveLength(3), { timeout: 10_000 });
+    await eventually(() => expect(seen).toHaveLength(3));
     expect(connections.at(-1)).toBe(seen[0]);
     expect(new Set(seen).size).toBe(3);
     source.close();
@@ -210,9 +211,9 @@ describe('streamEvents ends with what let it in', () => {
     const stream = await following('', { 'x-api-key': made.key });
     const bearer = await following('', { authorization: `Bearer ${made.key}` });
     await write('note.added');
-    await vi.waitFor(() => expect([stream.events.length, bearer.events.length]).toEqual([1, 1]));
+    await eventually(() => expect([stream.events.length, bearer.events.length]).toEqual([1, 1]));
     await revokeKey(db, made.keyId, now);
-    await vi.waitFor(() => expect([stream.ended, bearer.ended]).toEqual([true, true]));
+    await eventually(() => expect([stream.ended, bearer.ended]).toEqual([true, true]));
     await write('client.created');
     expect(typesOf(stream)).toEqual(['note.added']);
   });
@@ -228,12 +229,12 @@ describe('streamEvents ends with what let it in', () => {
       await following('', of(staying)),
     ];
     await api.post('/session/expire', { session_id: ended.session_id });
-    await vi.waitFor(() => expect(one.ended).toBe(true));
+    await eventually(() => expect(one.ended).toBe(true));
     expect(two.ended).toBe(false);
     await omega.tick(60_000);
-    await vi.waitFor(() => expect(two.ended).toBe(true));
+    await eventually(() => expect(two.ended).toBe(true));
     await write('note.added');
-    await vi.waitFor(() => expect(typesOf(three)).toContain('note.added'));
+    await eventually(() => expect(typesOf(three)).toContain('note.added'));
     expect(three.ended).toBe(false);
   });
 });
@@ -246,7 +247,7 @@ describe('streamEvents is bounded', () => {
     for (let i = 0; i < 3; i++)
       await writeEvents(omega.omega.database.db, 1001, many(10, 'client.updated'), { data });
     stream.goOn();
-    await vi.waitFor(() => expect(stream.events).toHaveLength(30), { timeout: 10_000 });
+    await eventually(() => expect(stream.events).toHaveLength(30));
     const [first] = sequencesOf(stream);
     expect(sequencesOf(stream)).toEqual(Array.from({ length: 30 }, (_, i) => first! + i));
   });
@@ -265,7 +266,7 @@ describe('streamEvents is bounded', () => {
       async () => {
         await writeEvents(own.omega.database.db, 1001, many(10, 'client.updated'), { data });
         written += 10;
-        await vi.waitFor(() => expect(taking.events).toHaveLength(written), { timeout: 10_000 });
+        await eventually(() => expect(taking.events).toHaveLength(written));
         const stream = await follow('', headers, own.url);
         return stream.status === 200 && stream;
       },
@@ -273,18 +274,17 @@ describe('streamEvents is bounded', () => {
     );
     expect(third.status).toBe(200);
     stalled.goOn();
-    await vi.waitFor(() => expect(stalled.ended).toBe(true));
+    await eventually(() => expect(stalled.ended).toBe(true));
     expect(stalled.events.length).toBeLessThan(written);
     expect(taking.ended).toBe(false);
     taking.close();
     // It goes on from where it was.
     const again = await follow('', { ...headers, 'last-event-id': stalled.lastId! }, own.url);
-    await vi.waitFor(
-      () => expect([...sequencesOf(stalled), ...sequencesOf(again)]).toEqual(sequencesOf(taking)),
-      { timeout: 20_000 },
+    await eventually(() =>
+      expect([...sequencesOf(stalled), ...sequencesOf(again)]).toEqual(sequencesOf(taking)),
     );
     await own.close();
-  }, 60_000);
+  });
 
   test('for a reader that takes nothing little waits in memory, and nothing is read', async () => {
     const { database } = omega.omega;
@@ -319,13 +319,13 @@ describe('streamEvents is bounded', () => {
     const writeLarge = () => writeEvents(database.db, 1001, many(20, 'client.updated'), { data });
     const fullAt = 64 * 1024;
     await writeLarge();
-    await vi.waitFor(() => expect(stream.readableLength).toBeGreaterThan(fullAt));
+    await eventually(() => expect(stream.readableLength).toBeGreaterThan(fullAt));
     const [waiting, askedUntilFull] = [stream.readableLength, asked];
     // Four times what is large enough to be no more read for it, and one event.
     expect(waiting).toBeLessThan(4 * fullAt + 101_000);
     const seen = beats;
     await writeLarge();
-    await vi.waitFor(() => expect(beats).toBeGreaterThan(seen + 10));
+    await eventually(() => expect(beats).toBeGreaterThan(seen + 10));
     expect([stream.readableLength, asked]).toEqual([waiting, askedUntilFull]);
 
     let text = '';
@@ -334,7 +334,7 @@ describe('streamEvents is bounded', () => {
     });
     const ids = () => [...text.matchAll(/^id: (\d+)\nevent: /gm)].map(([, id]) => Number(id));
     const all = Array.from({ length: 40 }, (_, i) => after + 1 + i);
-    await vi.waitFor(() => expect(ids()).toEqual(all), { timeout: 10_000 });
+    await eventually(() => expect(ids()).toEqual(all));
     own.close();
     await events.close();
   });
@@ -360,7 +360,7 @@ describe('streamEvents is bounded', () => {
     open.push(theirs);
     await refused(other.api, 503, '/businesses/2002/events');
     one.close();
-    await vi.waitFor(async () =>
+    await eventually(async () =>
       expect((await following('', { 'x-api-key': first }, own.url)).status).toBe(200),
     );
     await own.close();
@@ -370,10 +370,9 @@ describe('streamEvents is bounded', () => {
     const own = await startOmega();
     const { key: ownKey } = await own.business({ business_id: 1001 });
     const stream = await following('', { 'x-api-key': ownKey }, own.url);
-    const started = performance.now();
     await own.close();
+    await eventually(() => expect(stream.ended).toBe(true));
     // Not by the cut that comes for requests that take too long.
-    expect(performance.now() - started).toBeLessThan(9_000);
-    await vi.waitFor(() => expect(stream.ended).toBe(true));
+    expect(stream.broken).toBe(false);
   });
 });

@@ -2,6 +2,7 @@ import { Webhook } from 'standardwebhooks';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { allScopes, createKey } from '../../server/access/index.ts';
 import { forgetDeliveries } from '../../server/webhooks/queries.ts';
+import { eventually } from '../support/eventually.ts';
 import { expectProblem } from '../support/expect-problem.ts';
 import { type Answer, type Client, type RunningOmega, startOmega } from '../support/omega.ts';
 import { type Received, type Receiver, startReceiver } from '../support/receiver.ts';
@@ -69,10 +70,10 @@ const deliveries = async (id: string, query = ''): Promise<Answer['body'][]> =>
 
 /** Until it holds. The time stands still meanwhile, and with it who looks for jobs: settling wakes them. */
 const until = (holds: () => unknown) =>
-  vi.waitFor(async () => {
+  eventually(async () => {
     await omega.settled();
     await holds();
-  }, 20_000);
+  });
 
 /** Until so many have come, and what came of them is written down. */
 async function came(hook: Made, count: number): Promise<Received[]> {
@@ -747,7 +748,7 @@ describe('retryWebhookDelivery, replayWebhookDeliveries', () => {
     expect(replayed).toBeGreaterThanOrEqual(1_005);
     await until(() => expect(receiver.at('/thousand')).toHaveLength(replayed));
     expect(new Set(receiver.at('/thousand').map(({ event }) => event.id)).size).toBe(replayed);
-  }, 90_000);
+  });
 
   test('what is to be replayed must be said, and in one way', async () => {
     const hook = await webhook(only);

@@ -1,6 +1,7 @@
-import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { createKey } from '../../server/access/index.ts';
 import { writeEvents } from '../support/events.ts';
+import { eventually } from '../support/eventually.ts';
 import { type Pair, startPair } from '../support/pair.ts';
 import { type OpenStream, openStream } from '../support/streams.ts';
 
@@ -24,7 +25,6 @@ afterEach(() => {
 });
 afterAll(() => pair?.close());
 
-const wait = { timeout: 15_000 };
 /** Follows through the one or the other, and has been given its place. */
 async function following(at: 'one' | 'two', lastId?: string | null) {
   const stream = await openStream(`${pair[at].url}/businesses/1001/events`, {
@@ -33,7 +33,7 @@ async function following(at: 'one' | 'two', lastId?: string | null) {
   });
   open.push(stream);
   expect(stream.status).toBe(200);
-  await vi.waitFor(() => expect(stream.lastId).not.toBeNull(), wait);
+  await eventually(() => expect(stream.lastId).not.toBeNull());
   return stream;
 }
 const write = (at: 'one' | 'two', ...types: Parameters<typeof writeEvents>[2]) =>
@@ -55,37 +55,36 @@ const listeners = async () =>
 
 test('streamEvents gets what is written through the other process', async () => {
   const streams = [await following('one'), await following('two')];
-  await vi.waitFor(async () => expect(await listeners()).toHaveLength(2), wait);
+  await eventually(async () => expect(await listeners()).toHaveLength(2));
   await write('one', 'note.added');
-  await vi.waitFor(() => {
+  await eventually(() => {
     for (const { events } of streams) expect(events.map(({ event }) => event)).toEqual(['note.added']);
-  }, wait);
+  });
   await write('two', 'client.updated');
-  await vi.waitFor(() => {
+  await eventually(() => {
     for (const { events } of streams)
       expect(events.map(({ event }) => event)).toEqual(['note.added', 'client.updated']);
-  }, wait);
+  });
   expect(streams[0]!.events).toEqual(streams[1]!.events);
 });
 
 test('streamEvents goes on after the connection that hears notices is cut', async () => {
   const stream = await following('two');
-  await vi.waitFor(async () => expect((await listeners()).length).toBeGreaterThan(0), wait);
+  await eventually(async () => expect((await listeners()).length).toBeGreaterThan(0));
   const before = await listeners();
   await pair.rows(
     "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'omega events'",
   );
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     for (const pid of await listeners()) expect(before).not.toContain(pid);
-  }, wait);
+  });
   // Its notice is lost, or not; the new connection looks for what was missed.
   await write('one', 'note.added');
-  await vi.waitFor(() => expect(stream.events.map(({ event }) => event)).toEqual(['note.added']), wait);
-  await vi.waitFor(async () => expect(await listeners()).toHaveLength(before.length), wait);
+  await eventually(() => expect(stream.events.map(({ event }) => event)).toEqual(['note.added']));
+  await eventually(async () => expect(await listeners()).toHaveLength(before.length));
   await write('one', 'client.updated');
-  await vi.waitFor(
-    () => expect(stream.events.map(({ event }) => event)).toEqual(['note.added', 'client.updated']),
-    wait,
+  await eventually(() =>
+    expect(stream.events.map(({ event }) => event)).toEqual(['note.added', 'client.updated']),
   );
   expect(stream.ended).toBe(false);
 });
@@ -112,7 +111,7 @@ test('streamEvents, left at any moment and resumed on either side while both wri
   const seen: number[] = [];
   const stay = async (enough: number) => {
     const stream = await following(left % 2 === 0 ? 'two' : 'one', place);
-    await vi.waitFor(() => expect(stream.events.length).toBeGreaterThanOrEqual(enough), wait);
+    await eventually(() => expect(stream.events.length).toBeGreaterThanOrEqual(enough));
     stream.close();
     // What it had when it left is what it has seen.
     seen.push(...sequencesOf(stream));

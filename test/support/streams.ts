@@ -13,6 +13,8 @@ export interface OpenStream {
   text: string;
   /** Whether the server ended it, or it broke. */
   ended: boolean;
+  /** Whether it broke, in the middle of the answer. */
+  broken: boolean;
   /** Reads no more of it from now on, and leaves it open. */
   stopReading(): void;
   goOn(): void;
@@ -32,6 +34,7 @@ export function openStream(url: string, headers: Record<string, string>): Promis
         lastId: null,
         text: '',
         ended: false,
+        broken: false,
         stopReading: () => void response.pause(),
         goOn: () => void response.resume(),
         close: () => void request.destroy(),
@@ -44,7 +47,9 @@ export function openStream(url: string, headers: Record<string, string>): Promis
         for (const block of blocks) take(stream, block);
       });
       response
-        .on('error', () => undefined)
+        .on('error', () => {
+          stream.broken = true;
+        })
         .on('close', () => {
           stream.ended = true;
         });

@@ -424,4 +424,4 @@ test('in every interleaving the promises hold', async () => {
     }),
     { numRuns: 300 },
   );
-}, 30_000);
+});
