@@ -2,11 +2,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { listKeys, revokeKey } from '../../server/access/index.ts';
 import { firstPlatformKey } from '../../server/cli/platform-key.ts';
 import { type Config, readConfig } from '../../server/config.ts';
 import { type Database, openDatabase } from '../../server/core/db/index.ts';
+import { eventually } from '../support/eventually.ts';
 import { lotus } from '../support/lotus.ts';
 import { clientOf, testSecret } from '../support/omega.ts';
 import { startPostgres, type TestPostgres } from '../support/postgres.ts';
@@ -131,7 +132,7 @@ describe('server and worker as processes of their own', () => {
     expect((await api.get(path)).body.data[0].status).toBe('queued');
     worker = omega(['worker'], env);
     await worker.says(/working on jobs/);
-    await vi.waitFor(async () => expect((await api.get(path)).body.data[0].status).toBe('delivered'), 30_000);
+    await eventually(async () => expect((await api.get(path)).body.data[0].status).toBe('delivered'));
   });
 
   it('a key that is made holds at once, is listed without its text, and is refused once revoked', async () => {

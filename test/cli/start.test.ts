@@ -2,8 +2,9 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Conversation, Message } from '../../contract/index.ts';
+import { eventually } from '../support/eventually.ts';
 import { clientOf } from '../support/omega.ts';
 import { curlLines, freePort, omega, pasted, type Running, ready, run } from './support.ts';
 
@@ -48,13 +49,10 @@ describe('a first start on the embedded database', () => {
     expect(more).toEqual([]);
     const queued = await pasted(queue!);
     expect(queued).toMatchObject({ status: 'queued', client_id: 501 });
-    await vi.waitFor(
-      async () => {
-        const { data } = await pasted(read!);
-        expect(data[0]).toMatchObject({ message_id: queued.message_id, status: 'delivered' });
-      },
-      { timeout: 30_000 },
-    );
+    await eventually(async () => {
+      const { data } = await pasted(read!);
+      expect(data[0]).toMatchObject({ message_id: queued.message_id, status: 'delivered' });
+    });
   });
 
   it('prints a platform key that holds, and colours nothing outside a terminal', async () => {
@@ -90,13 +88,10 @@ describe('a first start on the embedded database', () => {
   });
 
   it('gets the studio onboarded to the last step', async () => {
-    await vi.waitFor(
-      async () => {
-        const { body } = await clientOf(url, demoKey).get('/business/1001/onboarding');
-        expect(body.status).toBe('complete');
-      },
-      { timeout: 30_000 },
-    );
+    await eventually(async () => {
+      const { body } = await clientOf(url, demoKey).get('/business/1001/onboarding');
+      expect(body.status).toBe('complete');
+    });
   });
 });
 
@@ -181,7 +176,7 @@ describe('Ctrl-C and starting again', () => {
     const api = clientOf(url, demoKey);
     const { body } = await api.post('/sms/queue', { to: '+15005550016', content: 'No answer comes to this' });
     const path = `/businesses/1001/clients/${body.client_id}/conversations/${body.conversation_id}/messages`;
-    await vi.waitFor(async () => expect((await api.get(path)).body.data[0].attempts).toBe(1), 30_000);
+    await eventually(async () => expect((await api.get(path)).body.data[0].attempts).toBe(1));
     // A launcher may pass one press on twice within moments, so only a later signal is a second one.
     const presses = setInterval(() => running.signal('SIGINT'), 50);
     const { code, stdout } = await running.ended;

@@ -12,10 +12,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as after } from 'node:timers/promises';
 import { sql } from 'kysely';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type DatabaseTarget, openDatabase } from '../../server/core/db/index.ts';
 import { crashRounds, crashRun, crashTimes, randomOf, seedOf } from '../support/crash.ts';
 import { expectNothingLost } from '../support/crash-checks.ts';
+import { eventually } from '../support/eventually.ts';
 import { lotus } from '../support/lotus.ts';
 import { spawnProcess, startProcess } from '../support/process.ts';
 
@@ -28,7 +29,7 @@ beforeEach(async () => {
 afterEach(() => rm(dataDir, { recursive: true, force: true }));
 
 const rounds = crashRounds(2);
-const timeout = 90_000 + rounds * 15_000;
+const timeout = 240_000 + rounds * 15_000;
 
 test(
   'killed at random moments, it loses nothing that was answered and hands nothing over twice',
@@ -79,9 +80,9 @@ test(
     });
     const { message_id, client_id, conversation_id } = queued.body;
     const path = `/businesses/1001/clients/${client_id}/conversations/${conversation_id}/messages`;
-    await vi.waitFor(
+    await eventually(
       async () => expect((await first.platform.get(path)).body.data[0].status).toBe('sending'),
-      { timeout: 30_000, interval: 5 },
+      5,
     );
     await first.kill();
 

@@ -4,8 +4,9 @@
  *
  *   CRASH_ROUNDS=20 npm test -- test/crash/twilio.test.ts
  */
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { crashRounds, crashTimes } from '../support/crash.ts';
+import { eventually } from '../support/eventually.ts';
 import { accountSid, authToken, type FakeTwilio, startFakeTwilio } from '../support/fake-twilio.ts';
 import { lotus } from '../support/lotus.ts';
 import { rowsOf, startPostgres, type TestPostgres } from '../support/postgres.ts';
@@ -50,18 +51,12 @@ test(
         const to = `+1202555${String(1000 + round * perRound + i)}`;
         await omega.platform.post('/sms/queue', { business_id: 1001, to, content: `Round ${round}` });
       }
-      await vi.waitFor(() => expect(twilio.messages).toHaveLength(expected), {
-        timeout: 30_000,
-        interval: 5,
-      });
+      await eventually(() => expect(twilio.messages).toHaveLength(expected), 5);
       await omega.kill();
       twilio.answer = () => ({ kind: 'created' });
       omega = await startProcess(child);
       const accepted = `select 1 from attempts where state = 'accepted' and provider_message_id is not null`;
-      await vi.waitFor(async () => expect(await rowsOf(database.url, accepted)).toHaveLength(expected), {
-        timeout: 60_000,
-        interval: 100,
-      });
+      await eventually(async () => expect(await rowsOf(database.url, accepted)).toHaveLength(expected), 100);
     }
     expect(twilio.posts()).toHaveLength(rounds * perRound);
     const sids = await rowsOf<{ provider_message_id: string }>(

@@ -337,10 +337,8 @@ describe('getClientImport, listClientImports and listClientImportErrors', () => 
 
 /** Waits for what the stream's other end does meanwhile; polls the API as a caller would. */
 async function until<T>(look: () => Promise<T | null>): Promise<T> {
-  const deadline = performance.now() + 60_000;
   for (;;) {
     const seen = await look();
     if (seen !== null) return seen;
-    if (performance.now() > deadline) throw new Error('It did not come to that within a minute.');
   }
 }

@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { eventually } from '../support/eventually.ts';
 import type { Answer } from '../support/omega.ts';
 import { atOnce, type Pair, startPair, tally } from '../support/pair.ts';
 import { connect, endConnections } from '../support/postgres.ts';
@@ -6,7 +7,7 @@ import { connect, endConnections } from '../support/postgres.ts';
 let pair: Pair;
 beforeAll(async () => {
   // Connections that die take running jobs with them; a lease of two seconds brings those back.
-  pair = await startPair({ leaseS: 2, lockTimeoutMs: 300 });
+  pair = await startPair({ leaseS: 4, lockTimeoutMs: 300 });
 });
 afterAll(() => pair?.close());
 
@@ -21,16 +22,13 @@ function expectUnavailable(answer: Answer) {
 
 /** Every message of the run is delivered in the end, each accepted once. */
 async function expectAllDelivered(messageIds: string[]) {
-  await vi.waitFor(
-    async () => {
-      const [{ delivered }] = (await pair.rows<{ delivered: number }>(
-        `select count(*)::int as delivered from messages where message_id = any($1) and status = 'delivered'`,
-        [messageIds],
-      )) as [{ delivered: number }];
-      expect(delivered).toBe(messageIds.length);
-    },
-    { timeout: 30_000, interval: 100 },
-  );
+  await eventually(async () => {
+    const [{ delivered }] = (await pair.rows<{ delivered: number }>(
+      `select count(*)::int as delivered from messages where message_id = any($1) and status = 'delivered'`,
+      [messageIds],
+    )) as [{ delivered: number }];
+    expect(delivered).toBe(messageIds.length);
+  }, 100);
   expect(
     await pair.rows(
       `select message_id from simulator_messages where message_id = any($1) group by message_id having count(*) > 1`,
@@ -69,14 +67,11 @@ describe('connections that the server ends', () => {
     for (const answer of refused) expectUnavailable(answer);
     expect(tally(health)).toEqual({ 200: 8 });
 
-    // Over: the next requests are answered again, within seconds.
-    await vi.waitFor(
-      async () => {
-        const after = await atOnce(10, pair.apis, (api) => api.get('/health/db'));
-        expect(tally(after)).toEqual({ 200: 10 });
-      },
-      { timeout: 30_000, interval: 50 },
-    );
+    // Over: the next requests are answered again.
+    await eventually(async () => {
+      const after = await atOnce(10, pair.apis, (api) => api.get('/health/db'));
+      expect(tally(after)).toEqual({ 200: 10 });
+    }, 50);
     expect(await pair.rows(`select 1 from messages where content = 'Through the storm'`)).toHaveLength(160);
     await expectAllDelivered(answers.map(({ body }) => body.message_id));
   });
@@ -99,20 +94,17 @@ describe('a database that is stopped and started', () => {
     } finally {
       await pair.postgres.restart();
     }
-    const again = await vi.waitFor(
-      async () => {
-        const answers = await atOnce(10, pair.apis, (api, i) =>
-          api.post('/sms/queue', {
-            to: number(320 + i),
-            content: 'After the start',
-            request_id: `after-${i}`,
-          }),
-        );
-        expect(tally(answers)).toEqual({ 202: 10 });
-        return answers;
-      },
-      { timeout: 30_000, interval: 50 },
-    );
+    const again = await eventually(async () => {
+      const answers = await atOnce(10, pair.apis, (api, i) =>
+        api.post('/sms/queue', {
+          to: number(320 + i),
+          content: 'After the start',
+          request_id: `after-${i}`,
+        }),
+      );
+      expect(tally(answers)).toEqual({ 202: 10 });
+      return answers;
+    }, 50);
     expect((await pair.apis[0].get('/health/db')).status).toBe(200);
     await expectAllDelivered([...before, ...again].map(({ body }) => body.message_id));
   });

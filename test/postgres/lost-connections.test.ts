@@ -103,9 +103,7 @@ describe('a database that is silent behind open connections', () => {
     wire.goOn();
     // No lane, no connection and no worker waits for the dead ones.
     for (const request_id of ['silent-1', 'silent-2']) {
-      await expect
-        .poll(async () => (await api.post('/sms/queue', { ...text, request_id })).status, { timeout: 30_000 })
-        .toBe(202);
+      await expect.poll(async () => (await api.post('/sms/queue', { ...text, request_id })).status).toBe(202);
     }
     const counts = () =>
       omega.omega.database.db
@@ -113,6 +111,6 @@ describe('a database that is silent behind open connections', () => {
         .select(({ fn }) => ['status', fn.countAll<number>().as('messages')])
         .groupBy('status')
         .execute();
-    await expect.poll(counts, { timeout: 30_000 }).toEqual([{ status: 'delivered', messages: 3 }]);
+    await expect.poll(counts).toEqual([{ status: 'delivered', messages: 3 }]);
   });
 });

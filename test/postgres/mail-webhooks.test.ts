@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { eventually } from '../support/eventually.ts';
 import {
   type Amazon,
   type MailAccount,
@@ -82,8 +83,5 @@ test('what takes longer than a carrier waits is answered when it is kept, and ap
   expect(await statusOf(mail.message_id)).toBe('sent');
   await blocker.query('rollback');
   await blocker.end();
-  await vi.waitFor(async () => expect(await statusOf(mail.message_id)).toBe('delivered'), {
-    timeout: 30_000,
-    interval: 200,
-  });
+  await eventually(async () => expect(await statusOf(mail.message_id)).toBe('delivered'), 200);
 });

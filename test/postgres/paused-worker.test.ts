@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { eventually } from '../support/eventually.ts';
 import { lotus } from '../support/lotus.ts';
 import { rowsOf, startPostgres, type TestPostgres } from '../support/postgres.ts';
 import { type OmegaProcess, startProcess } from '../support/process.ts';
@@ -47,24 +48,18 @@ test('what another worker has settled meanwhile stays as it is when the paused o
     to: '+15005550016',
     content: 'Paused in the call',
   });
-  await vi.waitFor(async () => expect(await state(body.message_id)).toMatchObject([{ accepted: 1 }]), {
-    timeout: 30_000,
-    interval: 10,
-  });
+  await eventually(async () => expect(await state(body.message_id)).toMatchObject([{ accepted: 1 }]), 10);
   paused.pause();
   expect(await state(body.message_id)).toMatchObject([{ status: 'sending', tried: [{ state: 'claimed' }] }]);
 
   const other = await start({ leaseS: 2, carrierDeadlineMs: 1_500 });
-  await vi.waitFor(
-    async () => {
-      expect(await state(body.message_id)).toMatchObject([{ status: 'delivered' }]);
-      // Its own job, taken over after the lease, is done too.
-      expect(
-        await rowsOf(url, `select 1 from pgboss.job where state in ('created', 'retry', 'active')`),
-      ).toEqual([]);
-    },
-    { timeout: 30_000, interval: 50 },
-  );
+  await eventually(async () => {
+    expect(await state(body.message_id)).toMatchObject([{ status: 'delivered' }]);
+    // Its own job, taken over after the lease, is done too.
+    expect(
+      await rowsOf(url, `select 1 from pgboss.job where state in ('created', 'retry', 'active')`),
+    ).toEqual([]);
+  }, 50);
   const settled = await state(body.message_id);
   expect(settled).toMatchObject([{ attempts: 1, accepted: 1, tried: [{ state: 'accepted' }] }]);
 

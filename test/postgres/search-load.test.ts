@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { eventually } from '../support/eventually.ts';
 import { expectProblem } from '../support/expect-problem.ts';
 import { readMetrics } from '../support/metrics.ts';
 import { type Answer, type Client, type RunningOmega, startOmega } from '../support/omega.ts';
@@ -75,7 +76,7 @@ test('searches that hang fill their own connections, while sending, callbacks an
   await hang();
   const hanging = searches(api);
   const full = { total: 2, idle: 0, most: 2, waiting: hanging.length - 2 };
-  await vi.waitFor(() => expect(use(patient, 'search')).toMatchObject(full), { timeout: 30_000 });
+  await eventually(() => expect(use(patient, 'search')).toMatchObject(full));
 
   const answers = await Promise.all(
     Array.from({ length: 2 * poolSize }, (_, i) => [
@@ -121,7 +122,7 @@ describe('a search that takes too long', () => {
 
   test('is 503 search_too_slow and tells what to do, as are those that waited for it', async () => {
     const client = hurried.as(key);
-    const patiently = { timeout: 30_000 };
+    const patiently = { timeout: 60_000 };
     const works = async () => (await client.get('/businesses/1001/search?q=nine')).status === 200;
     await vi.waitUntil(works, patiently);
     await hang();

@@ -1,4 +1,5 @@
-import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { eventually } from '../support/eventually.ts';
 import { atOnce, type Pair, startPair } from '../support/pair.ts';
 import { endConnections } from '../support/postgres.ts';
 import { type Receiver, startReceiver } from '../support/receiver.ts';
@@ -47,13 +48,10 @@ test('two workers: each event is posted, and written down once, whoever visits',
   await startTwo();
   const id = await newWebhook('/calm', { types: ['message.queued'] });
   const queued = await queueAll(60, (i) => `+1202555${4000 + i}`);
-  await vi.waitFor(
-    async () => {
-      const rows = await deliveriesOf(id);
-      expect(rows.filter(({ state }) => state === 'delivered')).toHaveLength(60);
-    },
-    { timeout: 60_000, interval: 100 },
-  );
+  await eventually(async () => {
+    const rows = await deliveriesOf(id);
+    expect(rows.filter(({ state }) => state === 'delivered')).toHaveLength(60);
+  }, 100);
   const posted = receiver.at('/calm').map(({ event }) => event.data.object.message_id as string);
   expect(posted.sort()).toEqual([...queued].sort());
 });
@@ -67,13 +65,10 @@ test('while connections die: every event gets through, at least once, with one d
   for (let round = 0; round < 4; round++)
     queued.push(...(await queueAll(20, (i) => `+1202555${5000 + round * 20 + i}`)));
   await kills;
-  await vi.waitFor(
-    async () => {
-      const rows = await deliveriesOf(id);
-      expect(rows.filter(({ state }) => state === 'delivered')).toHaveLength(80);
-    },
-    { timeout: 60_000, interval: 200 },
-  );
+  await eventually(async () => {
+    const rows = await deliveriesOf(id);
+    expect(rows.filter(({ state }) => state === 'delivered')).toHaveLength(80);
+  }, 200);
   const posted = new Set(receiver.at('/storm').map(({ event }) => event.data.object.message_id as string));
   expect([...posted].sort()).toEqual([...queued].sort());
 });

@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { DatabaseTarget } from '../../server/core/db/index.ts';
 import { createLog } from '../../server/core/log.ts';
 import { createOmega, type Omega } from '../../server/omega.ts';
+import { eventually } from '../support/eventually.ts';
 import { readMetrics } from '../support/metrics.ts';
 import { type Client, type RunningOmega, startOmega, testSecret } from '../support/omega.ts';
 import { startPostgres, type TestPostgres } from '../support/postgres.ts';
@@ -32,7 +33,6 @@ const ready = async () => {
   const { status, body } = await server.as(null).get('/health/ready');
   return { status, failed: body.checks.filter((check: { state: string }) => check.state !== 'ok') };
 };
-const patiently = { timeout: 30_000 };
 
 test('a server tells of the worker beside it: that it lives, what it sent, and when it is gone', async () => {
   const { status } = await api.post('/sms/queue', { to: '+12025550123', content: 'Hello' });
@@ -53,7 +53,7 @@ test('a server tells of the worker beside it: that it lives, what it sent, and w
   expect(worker.http).toBeNull();
   expect(await ready()).toMatchObject({ status: 200 });
   const sent = { provider: 'simulator', act: 'send', outcome: 'accepted' };
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     // What the database says is kept for five seconds, which pass meanwhile.
     const { sumOf } = readMetrics(await server.platform.get('/metrics'));
     expect(sumOf('omega_workers')).toBe(1);
@@ -61,7 +61,7 @@ test('a server tells of the worker beside it: that it lives, what it sent, and w
     expect(sumOf('omega_messages_total', { channel: 'sms', status: 'delivered' })).toBe(1);
     // Counted where it was written: by the server.
     expect(sumOf('omega_messages_total', { channel: 'sms', status: 'queued' })).toBe(1);
-  }, patiently);
+  });
 
   await worker.close();
   worker = undefined;

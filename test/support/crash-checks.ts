@@ -1,21 +1,16 @@
 import { sql } from 'kysely';
-import { expect, vi } from 'vitest';
+import { expect } from 'vitest';
 import type { DatabaseTarget } from '../../server/core/db/index.ts';
 import { type CrashRun, crashTimes } from './crash.ts';
+import { eventually } from './eventually.ts';
 import { type RunningOmega, startOmega } from './omega.ts';
-
-/** How long the work that kills left behind may take until it is done: leases, settlements, retries. */
-const drainMs = 60_000;
 
 /** Starts Omega once more, lets it do what is left, and holds the run's answers against what is there. */
 export async function expectNothingLost(database: DatabaseTarget, run: CrashRun): Promise<void> {
   expect(run.wrong.map(({ status, body }) => ({ status, body }))).toEqual([]);
   const omega = await startOmega({ database, realTime: true, ...crashTimes });
   try {
-    await vi.waitFor(async () => expect(await omega.omega.queue.depth()).toEqual([]), {
-      timeout: drainMs,
-      interval: 100,
-    });
+    await eventually(async () => expect(await omega.omega.queue.depth()).toEqual([]), 100);
     await expectAnswersKept(omega, run);
     await expectBooksAgree(omega, run);
   } finally {

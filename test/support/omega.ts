@@ -96,7 +96,8 @@ export async function startOmega(options: StartOptions = {}): Promise<RunningOme
     publicUrl: options.publicUrl ?? 'http://127.0.0.1',
     limits: options.limits ?? { ...defaultLimits, wrongCredentials: 100_000 },
     checkAnswers: true,
-    carrierDeadlineMs: options.carrierDeadlineMs ?? 5_000,
+    // An attempt is over before its job's lease.
+    carrierDeadlineMs: options.carrierDeadlineMs ?? Math.min(5_000, 250 * (options.leaseS ?? 20)),
     leaseS: options.leaseS,
     streams: options.streams,
     amazonAgent: options.amazonAgent,
