@@ -1,10 +1,9 @@
+export { mostJobsCounted, type QueueDepth } from './depth.ts';
 export {
   createJobQueue,
   type Job,
   type JobHandler,
   type JobQueue,
-  mostJobsCounted,
   type NewJob,
   type QueueDefinition,
-  type QueueDepth,
 } from './queue.ts';

@@ -1,6 +1,5 @@
 import { EventEmitter } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type RawBuilder, sql } from 'kysely';
 import {
   fromKysely,
   fromPglite,
@@ -10,9 +9,10 @@ import {
   type Clock as PgBossClock,
 } from 'pg-boss';
 import type { Clock } from '../clock.ts';
-import { type Database, type Db, databaseWasInTheWay, inTransaction, type Tx } from '../db/index.ts';
+import { type Database, databaseWasInTheWay, inTransaction, type Tx } from '../db/index.ts';
 import { newId } from '../ids.ts';
 import type { Log } from '../log.ts';
+import { makeDepthIndex, type QueueDepth, readDepth } from './depth.ts';
 import { createSpare, type Spare, type SparePlaces } from './spare.ts';
 
 /**
@@ -33,19 +33,6 @@ export interface JobQueue {
   /** Of every queue that has any: its jobs, and how long the oldest has been due. Costs the queues, not the jobs. */
   depth(): Promise<QueueDepth[]>;
 }
-
-/** Jobs of one queue, each count up to {@link mostJobsCounted}. */
-export interface QueueDepth {
-  queue: string;
-  due: number;
-  later: number;
-  running: number;
-  /** Seconds since the oldest job that is due could have begun; null where none is due. By the database's clock. */
-  oldestDueS: number | null;
-}
-
-/** Beyond so many a count says "this many or more": whoever looks must not read a backlog of a million. */
-export const mostJobsCounted = 10_000;
 
 export interface QueueDefinition<Data extends object> {
   name: string;
@@ -113,39 +100,6 @@ const superviseEveryS = 5;
 
 /** A job that the database was in the way of is tried again after so many seconds, and up to as many more. */
 const putOffS = 2;
-
-/** Where pg-boss keeps the jobs of queues that have no table of their own: all of ours. */
-const jobs = sql`pgboss.job_common`;
-
-/** In the order of {@link makeIndex}'s index, state by state, so that no plan but a walk of it makes sense. */
-function counted(state: 'created' | 'retry' | 'active', when: RawBuilder<unknown>) {
-  return sql`(
-    select count(*)::int from (
-      select 1 from ${jobs} j where j.name = q.name and j.state = ${sql.lit(state)} and ${when}
-      order by j.start_after limit ${mostJobsCounted}) c)`;
-}
-
-/** Its first entry. */
-function oldestDue(state: 'created' | 'retry') {
-  return sql`(
-    select j.start_after from ${jobs} j
-    where j.name = q.name and j.state = ${sql.lit(state)} and j.start_after <= pgboss.job_now()
-    order by j.start_after limit 1)`;
-}
-
-/**
- * pg-boss's own indexes are in the order of its fetch, and the jobs that are scheduled for later stand among those
- * that are due: what waits, and for how long, would be a walk through all of them. Its schema is made at its start,
- * so this index cannot be a migration; pg-boss lets others' indexes be.
- */
-async function makeIndex(db: Db): Promise<void> {
-  await inTransaction(db, async (tx) => {
-    // Two processes that start at once would both find it missing.
-    await sql`select pg_advisory_xact_lock(hashtext('omega: index of jobs'))`.execute(tx);
-    await sql`create index if not exists omega_jobs_waiting on ${jobs} (name, state, start_after)
-      where state <= 'active'`.execute(tx);
-  });
-}
 
 export function createJobQueue(database: Database, options: QueueOptions): JobQueue {
   const { log } = options;
@@ -332,23 +286,6 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
     workers.push(id);
   }
 
-  async function depth(): Promise<QueueDepth[]> {
-    const due = sql`j.start_after <= pgboss.job_now()`;
-    const later = sql`j.start_after > pgboss.job_now()`;
-    const { rows } = await sql<QueueDepth>`
-      with d as materialized (
-        select q.name as queue,
-          least(${counted('created', due)} + ${counted('retry', due)}, ${mostJobsCounted}) as due,
-          least(${counted('created', later)} + ${counted('retry', later)}, ${mostJobsCounted}) as later,
-          ${counted('active', sql`true`)} as running,
-          least(${oldestDue('created')}, ${oldestDue('retry')}) as oldest
-        from pgboss.queue q
-      )
-      select queue, due, later, running, extract(epoch from pgboss.job_now() - oldest)::float8 as "oldestDueS"
-      from d where due + later + running > 0 order by queue`.execute(database.db);
-    return rows;
-  }
-
   /** Resolves when a batch of this process ends, or after so many milliseconds: others may work on the queue too. */
   function batchOr(ms: number): Promise<void> {
     return new Promise((resolve) => {
@@ -382,7 +319,7 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
 
     async start(handlers) {
       await boss.start();
-      await makeIndex(database.db);
+      await makeDepthIndex(database.db);
       const made = new Map((await boss.getQueues()).map((queue) => [queue.name, queue]));
       for (const queue of queues) {
         const settings = {
@@ -426,7 +363,7 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
 
     async settled() {
       for (;;) {
-        const rows = await depth();
+        const rows = await readDepth(database.db);
         if (running === 0 && rows.every((row) => row.due === 0 && row.running === 0)) return;
         // By themselves they look once a second, but a test's clock may stand still.
         if (running === 0) for (const id of workers) boss.notifyWorker(id);
@@ -434,7 +371,7 @@ export function createJobQueue(database: Database, options: QueueOptions): JobQu
       }
     },
 
-    depth,
+    depth: () => readDepth(database.db),
   };
 }
 
