@@ -102,6 +102,13 @@ export const Staff = Exactly({
   location_ids: Type.Optional(
     Type.Array(LocationId, { maxItems: 200, description: 'Where they work; everywhere when left out.' }),
   ),
+  active: Type.Optional(
+    Type.Boolean({
+      default: true,
+      description:
+        'false for one who has left: their sessions end at once, no call rings them, and nothing new is assigned to them.',
+    }),
+  ),
 });
 
 export const SenderChannel = OneOf(['sms', 'whatsapp', 'email', 'voice']);

@@ -29,8 +29,10 @@ export function createAuthenticate(db: Db, clock: Clock, log: Log) {
     if (bearer !== undefined) return bearer.startsWith('oms_') ? bySession(bearer, now) : byKey(bearer, now);
     const cookie = request.cookies[sessionCookie];
     if (cookie === undefined) return null;
-    // A browser sends the cookie by itself: what another site makes it post must not count.
-    if (request.method !== 'GET' && request.headers['sec-fetch-site'] === 'cross-site') return null;
+    // A browser sends the cookie by itself: what another page makes it post must not count. SameSite=Lax lets through
+    // what comes from the site's other hosts, which need not be ours.
+    const from = String(request.headers['sec-fetch-site']);
+    if (request.method !== 'GET' && ['cross-site', 'same-site'].includes(from)) return null;
     return bySession(cookie, now);
   };
 

@@ -58,7 +58,12 @@ export async function writeBusiness(
   await upsertAll(
     tx,
     'staffs',
-    clean.staffs.map(({ location_ids: _, ...staff }) => ({ business_id, ...staff, active: true, ...dated })),
+    clean.staffs.map(({ location_ids: _, ...staff }) => ({
+      business_id,
+      ...staff,
+      active: staff.active ?? true,
+      ...dated,
+    })),
     ['business_id', 'staff_id'],
     ['name', 'email', 'phone', 'role', 'active'],
   );
@@ -215,6 +220,7 @@ function readPlan(plan: OnboardingPlan, locations: ReadonlySet<number>) {
       email: email?.ok ? email.email : null,
       phone: phone?.ok ? phone.e164 : null,
       role: staff.role ?? ('staff' as const),
+      active: staff.active ?? true,
       location_ids: staff.location_ids,
     };
   });

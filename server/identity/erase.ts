@@ -56,7 +56,9 @@ export async function eraseClient(tx: Tx, now: Date, erasure: Erasure, secrets: 
   }
 
   const conversations = await lockAll(tx, businessId, clientId);
-  const addresses = await takeAddresses(tx, businessId, clientId);
+  const taken = await takeAddresses(tx, businessId, clientId);
+  const former = await formerAddresses(tx, businessId, conversations);
+  const addresses = { all: taken.all, onlyTheirs: [...taken.onlyTheirs, ...former] };
   const canceled = await cancelWaiting(tx, now, erasure, clientId, conversations);
   await eraseTraces(tx, now, businessId, clientId, conversations, addresses);
   let messagesErased = 0;
@@ -116,6 +118,23 @@ async function takeAddresses(
     tx,
   );
   return { all: rows, onlyTheirs: rows.filter((row) => !row.shared) };
+}
+
+/**
+ * Those that they wrote from or were written to, and that are nobody's by now: the host took them off the client
+ * before, and what was kept about such an address is still about this person.
+ */
+async function formerAddresses(tx: Tx, businessId: number, conversations: string[]): Promise<Address[]> {
+  const { rows } = await sql<Address>`
+    select distinct case when address like '%@%' then 'email' else 'phone' end as kind, address
+    from messages m
+    cross join lateral (select case m.direction when 'inbound' then m.from_address else m.to_address end as address) a
+    where m.business_id = ${businessId} and m.conversation_id = any(${conversations}::uuid[])
+      and m.direction in ('inbound', 'outbound') and address is not null
+      and not exists (select 1 from client_addresses l where l.business_id = m.business_id and l.address = a.address)`.execute(
+    tx,
+  );
+  return rows;
 }
 
 /**

@@ -215,6 +215,25 @@ describe('eraseClient: erasing a client', () => {
   });
 });
 
+test('an address that was taken off the client before is erased too, and what it refused outlives it', async () => {
+  const [former, present] = ['+12025550181', '+12025550182'];
+  await api.call('PUT', `${base}/505`, { phones: [former] });
+  await inbound(former!, 'Hello');
+  await api.post('/businesses/1001/consents', {
+    channel: 'sms',
+    address: former,
+    state: 'revoked',
+    source: 'front_desk',
+    evidence: { said: 'not to this one' },
+  });
+  await api.call('PUT', `${base}/505`, { phones: [present] });
+  expect((await erase(505)).status).toBe(200);
+  expect(await dumpText(omega.omega.database.db)).not.toContain(former!.slice(1));
+  expect(await dumpText(omega.omega.database.db)).not.toContain('not to this one');
+  const { body } = await api.post('/sms/queue', { to: former, content: 'Hello?' });
+  expect(body).toMatchObject({ status: 'suppressed', reason: 'opted_out' });
+});
+
 describe('eraseClient, of mail', () => {
   const word = 'Wurzelwerk';
   let failed: string;

@@ -698,6 +698,21 @@ describe('hostile mail is kept and bounded', () => {
     expect((await omega.platform.get('/health')).status).toBe(200);
   });
 
+  test('a mail of more than a million lines is kept, and not read', async () => {
+    const form = multipart([{ name: 'email', content: mail({ body: '\n'.repeat(1_000_001) }) }]);
+    expect(await post(omega, 'sendgrid', withPassword(form))).toBe(200);
+    expect(await lastReceipt()).toMatchObject({
+      state: 'unreadable',
+      note: 'The mail has more than 1000000 lines.',
+    });
+  });
+
+  test('HTML of a third of a million elements is kept, and shown by its words', async () => {
+    const html = `<p>See you at ten</p>${'<p>'.repeat(300_000)}`;
+    const message = await receive(mail({ headers: ['Content-Type: text/html'], body: html }));
+    expect(message).toMatchObject({ content: 'See you at ten', html: null });
+  });
+
   test('a form of 5,000 parts, and one that breaks off, are kept and answered', async () => {
     const many = multipart(Array.from({ length: 5_000 }, (_, i) => ({ name: `f${i}`, content: 'x' })));
     expect(await post(omega, 'sendgrid', withPassword(many))).toBe(200);

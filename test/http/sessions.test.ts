@@ -93,19 +93,18 @@ describe('generateAuthToken: POST /authentication/token', () => {
     expect(others.body.detail).toBe(nobodys.body.detail);
     expect(others.headers.getSetCookie()).toEqual([]);
 
-    const { db } = omega.omega.database;
     const { body } = await tokenFor(staff);
-    const setActive = (active: boolean) =>
-      db
-        .updateTable('staffs')
-        .set({ active })
-        .where('business_id', '=', 1001)
-        .where('staff_id', '=', staff)
-        .execute();
-    await setActive(false);
+    const setActive = async (more: object) => {
+      const staffs = [{ staff_id: staff, name: 'Noah Diaz', ...more }];
+      const plan = { business_id: 1001, name: 'Lotus Yoga', country: 'US', time_zone: 'America/New_York' };
+      expect((await omega.platform.post('/business/onboard', { ...plan, staffs })).status).toBe(202);
+    };
+    await setActive({ active: false });
     expectProblem(await tokenFor(staff), 404, 'not_found');
     expect(await works(bearer(body.token))).toBe(false);
-    await setActive(true);
+    expect((await api.get(`/businesses/1001/staffs/${staff}`)).body.active).toBe(false);
+    await setActive({});
+    expect((await tokenFor(staff)).status).toBe(200);
   });
 
   test('a platform key must say which business', async () => {
@@ -170,7 +169,7 @@ describe('a session', () => {
     expect(page.data).toMatchObject([{ sent_by: staff, sender_type: 'staff' }]);
   });
 
-  test('counts as a cookie only where the browser meant it: what another site makes it post is 401', async () => {
+  test('counts as a cookie only where the browser meant it: what another page makes it post is 401', async () => {
     const { body } = await tokenFor(manager);
     const post = (site: string) =>
       anyone.post(
@@ -179,6 +178,7 @@ describe('a session', () => {
         { ...cookieOf(body.token), 'sec-fetch-site': site },
       );
     expectProblem(await post('cross-site'), 401, 'unauthorized');
+    expectProblem(await post('same-site'), 401, 'unauthorized');
     expect((await post('same-origin')).status).toBe(202);
     expect((await post('none')).status).toBe(202);
     // Following a link from elsewhere reads, and is what SameSite=Lax lets through.

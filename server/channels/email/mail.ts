@@ -3,7 +3,7 @@ import { type Attachment, readAttachments } from './attachments.ts';
 import { htmlOfText, textOfHtml, wordsOfHtml } from './derive.ts';
 import { cleanHeader, headerFault, readMailbox } from './headers.ts';
 import { replyOf } from './reply.ts';
-import { NestedTooDeep, sanitiseHtml, sanitiserVersion } from './sanitise.ts';
+import { sanitiseHtml, sanitiserVersion, TooMuchHtml } from './sanitise.ts';
 
 /** What a mail has beside its words, subject and the two addresses. Kept with its message. */
 export interface MailContent {
@@ -95,8 +95,12 @@ export function readMail(input: MailInput, derive: 'both' | 'text'): { content: 
   const { attachments, faults: ofFiles } = readAttachments(given);
   faults.push(...ofFiles);
   const display = input.html === undefined || faults.length > 0 ? null : cleaned(input.html);
-  if (display === tooDeep)
-    note({ path: 'html', message: 'nests its elements too deep', code: 'invalid_value' });
+  if (display === tooMuch)
+    note({
+      path: 'html',
+      message: 'has more than 20,000 elements, or nests them deeper than 500',
+      code: 'invalid_value',
+    });
   if (faults.length > 0) {
     const more = faults.length > 1 ? ` (and ${faults.length - 1} more)` : '';
     throw new Fault('invalid_parameters', `${faults[0]!.path}: ${faults[0]!.message}${more}`, {
@@ -106,13 +110,15 @@ export function readMail(input: MailInput, derive: 'both' | 'text'): { content: 
   // Of what may be shown, so that no address that was taken out of a link comes back as text.
   const content = input.text ?? textOfHtml((display as string | null) ?? '');
   const html = input.html ?? (derive === 'both' ? htmlOfText(content) : null);
-  const displayHtml = html === null ? null : ((display as string | null) ?? sanitiseHtml(html));
+  // What was made of a text of 20,000 lines is sent, and shown as the text.
+  const derived = display === null && html !== null ? cleaned(html) : display;
+  const displayHtml = derived === tooMuch ? null : (derived as string | null);
   return { content, mail: { ...mailOf(html, displayHtml), cc, bcc, replyTo, attachments } };
 }
 
 /**
  * A mail that a carrier brings. It is somebody else's, so it is taken as it is: its subject on one line,
- * its words from the HTML where it has no text. HTML that nests too deep is kept and not shown.
+ * its words from the HTML where it has no text. HTML that is too much to clean is kept and not shown.
  */
 export function receiveMail(input: { subject: string | null; text: string; html: string | null }): {
   subject: string | null;
@@ -120,27 +126,27 @@ export function receiveMail(input: { subject: string | null; text: string; html:
   mail: MailContent;
 } {
   const display = input.html === null ? null : cleaned(input.html);
-  const isTooDeep = display === tooDeep;
+  const isTooMuch = display === tooMuch;
   let content = input.text;
   if (content === '' && input.html !== null)
-    content = isTooDeep ? wordsOfHtml(input.html) : textOfHtml(display as string);
+    content = isTooMuch ? wordsOfHtml(input.html) : textOfHtml(display as string);
   return {
     subject: input.subject === null ? null : cleanHeader(input.subject),
     content,
     mail: {
-      ...mailOf(input.html, isTooDeep ? null : display),
+      ...mailOf(input.html, isTooMuch ? null : display),
       received: { mailId: null, replyText: replyOf(content), authentication: null },
     },
   };
 }
 
-const tooDeep = Symbol('too deep');
+const tooMuch = Symbol('too much HTML');
 
-function cleaned(html: string): string | typeof tooDeep {
+function cleaned(html: string): string | typeof tooMuch {
   try {
     return sanitiseHtml(html);
   } catch (error) {
-    if (error instanceof NestedTooDeep) return tooDeep;
+    if (error instanceof TooMuchHtml) return tooMuch;
     throw error;
   }
 }
@@ -156,5 +162,6 @@ export function displayHtmlOf(row: {
   display_version: number | null;
 }): string | null {
   if (row.display_html === null || row.display_version === sanitiserVersion) return row.display_html;
-  return sanitiseHtml(row.display_html);
+  const display = cleaned(row.display_html);
+  return display === tooMuch ? null : display;
 }

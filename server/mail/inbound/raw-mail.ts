@@ -22,11 +22,15 @@ export interface Envelope {
   authentication?: SenderAuthentication | null;
 }
 
+/** Files in base64 have 500,000 in the largest mail that is taken; the parser needs a second for three million empty ones. */
+const mostLines = 1_000_000;
+
 /**
  * Reads a mail's bytes (RFC 5322, MIME). What is broken in it is read as well as can be; only what is made to
- * exhaust a parser (thousands of parts, megabytes of headers) is unreadable.
+ * exhaust a parser (thousands of parts, megabytes of headers, millions of lines) is unreadable.
  */
 export async function readRawMail(raw: Buffer, envelope: Envelope): Promise<MailNews> {
+  if (hasMoreLines(raw, mostLines)) return unreadable(`The mail has more than ${mostLines} lines.`);
   let parsed: ParsedMail;
   try {
     parsed = await simpleParser(raw, parserOptions);
@@ -34,6 +38,12 @@ export async function readRawMail(raw: Buffer, envelope: Envelope): Promise<Mail
     return unreadable(`The mail cannot be read: ${error instanceof Error ? error.message : String(error)}`);
   }
   return { kind: 'mail', mail: await mailOf(parsed, envelope) };
+}
+
+function hasMoreLines(raw: Buffer, most: number): boolean {
+  let lines = 0;
+  for (const byte of raw) if (byte === 0x0a && ++lines > most) return true;
+  return false;
 }
 
 async function mailOf(parsed: ParsedMail, envelope: Envelope): Promise<IncomingMail> {

@@ -4,8 +4,9 @@ import {
   allowedAttributes,
   allowedTags,
   deepestNesting,
-  NestedTooDeep,
+  mostElements,
   sanitiseHtml,
+  TooMuchHtml,
 } from '../../../../server/channels/email/sanitise.ts';
 
 const attribute = /\s([a-z-]+)(?:="([^"<>]*)")?/y;
@@ -346,7 +347,7 @@ describe('HTML made to keep a parser busy', () => {
   test('that nests deeper than 500 elements is refused at its 501st', () => {
     expect(sanitiseHtml('<div>'.repeat(deepestNesting))).toContain('<div>');
     for (const tag of ['<div>', '<ul><li>', '<svg><p>', '<b style="color:red">']) {
-      expect(() => sanitiseHtml(tag.repeat(100_000))).toThrow(NestedTooDeep);
+      expect(() => sanitiseHtml(tag.repeat(100_000))).toThrow(TooMuchHtml);
     }
   });
 
@@ -360,7 +361,32 @@ describe('HTML made to keep a parser busy', () => {
     '<x y="',
     '</b>',
     '<p style="color:',
-  ])('a megabyte of %s is read to its end', (piece) => {
-    sanitiseHtml(piece.repeat(Math.ceil(1_048_576 / piece.length)));
+  ])('a megabyte of %s is read to its end, or refused before it', (piece) => {
+    try {
+      sanitiseHtml(piece.repeat(Math.ceil(1_048_576 / piece.length)));
+    } catch (error) {
+      expect(error).toBeInstanceOf(TooMuchHtml);
+    }
+  });
+
+  test('that has more than 20,000 elements, or three attributes for each, is refused; a long newsletter is not', () => {
+    const cell = '<td align="left" style="color:red;padding:4px"><a href="https://x.example/">x</a></td>';
+    expect(
+      firstForbidden(sanitiseHtml(`<table><tr>${cell.repeat(mostElements / 2 - 2)}</tr></table>`)),
+    ).toBeNull();
+    for (const html of [
+      '<p>x</p>'.repeat(mostElements + 1),
+      '</p>'.repeat(mostElements + 1),
+      `<p ${Array.from({ length: 60_001 }, (_, i) => `a${i}=1`).join(' ')}>`,
+      '<'.repeat(1_000_000),
+    ])
+      expect(() => sanitiseHtml(html)).toThrow(TooMuchHtml);
+  });
+
+  test('whose styles are without end is cleaned, and keeps the first of them', () => {
+    const clean = sanitiseHtml(`<p style="${'color:red;'.repeat(150)}">x</p>`.repeat(1_000));
+    expect(firstForbidden(clean)).toBeNull();
+    expect(clean).toContain('<p style="color:red');
+    expect(clean.endsWith('<p>x</p>')).toBe(true);
   });
 });
