@@ -1,5 +1,6 @@
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { SMTPServer, type SMTPServerSession } from 'smtp-server';
+import { createByteBudget } from '../core/byte-budget.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Db } from '../core/db/index.ts';
 import type { Log } from '../core/log.ts';
@@ -12,9 +13,14 @@ import { applyNews, type MailParts } from './source.ts';
 /** What large mail providers take, with base64's third on top. */
 const mostBytes = 36 * 1024 * 1024;
 const mostRecipients = 100;
-/** A mail is held in memory until it is kept. */
-const mostClients = 20;
+/** A mail is held in memory until it is kept: of all that come in at once so much. Beyond it servers come again. */
+const usualHeldBytes = 3 * mostBytes;
+const mostClients = 400;
+/** One peer's connections, as many as mail servers open to one destination (Postfix: 20), keep nobody else out. */
+const mostOfAddress = 20;
 const idleMs = 60_000;
+/** A connection ends after so long, whatever it says to stay: a mail of 36 MB takes less on a slow line. */
+const usualLifeMs = 15 * 60_000;
 const closeWithinMs = 5_000;
 
 export interface SmtpOptions {
@@ -22,6 +28,10 @@ export interface SmtpOptions {
   port: number;
   /** PEM, for STARTTLS; none is offered without. */
   tls?: { cert: string; key: string };
+  /** How long a connection may stay; a quarter of an hour unless told. */
+  lifeMs?: number;
+  /** Of mails that come in at once; three of the largest unless told. */
+  heldBytes?: number;
 }
 
 /** Takes mail in by SMTP, for those whose MX, or whose mail server, leads here. */
@@ -48,6 +58,11 @@ export function createSmtpListener(
     return reply(451, '4.3.0 Try again later');
   };
 
+  const held = createByteBudget(options.heldBytes ?? usualHeldBytes);
+  /** Connections by the peer's address. */
+  const open = new Map<string, number>();
+  const counted = new Set<string>();
+
   const server = new SMTPServer({
     ...options.tls,
     size: mostBytes,
@@ -58,6 +73,24 @@ export function createSmtpListener(
     disabledCommands: options.tls ? ['AUTH'] : ['AUTH', 'STARTTLS'],
     // The name of whoever connects is not asked of DNS: it is of no use here, and holds up the greeting.
     disableReverseLookup: true,
+
+    onConnect({ id, remoteAddress }, done) {
+      const ofAddress = (open.get(remoteAddress) ?? 0) + 1;
+      if (ofAddress > mostOfAddress) {
+        done(reply(421, '4.7.0 Too many connections from your address'));
+        return;
+      }
+      counted.add(id);
+      open.set(remoteAddress, ofAddress);
+      done();
+    },
+
+    onClose({ id, remoteAddress }) {
+      if (!counted.delete(id)) return;
+      const left = open.get(remoteAddress)! - 1;
+      if (left > 0) open.set(remoteAddress, left);
+      else open.delete(remoteAddress);
+    },
 
     async onRcptTo({ address }, session, done) {
       try {
@@ -74,13 +107,33 @@ export function createSmtpListener(
 
     onData(stream, session, done) {
       const chunks: Buffer[] = [];
+      let bytes = 0;
+      let isFull = false;
+      const giveBack = () => {
+        held.giveBack(bytes);
+        bytes = 0;
+      };
       stream.on('data', (chunk: Buffer) => {
-        if (!stream.sizeExceeded) chunks.push(chunk);
+        if (stream.sizeExceeded || isFull) return;
+        isFull = !held.has(chunk.length);
+        if (isFull) return;
+        held.take(chunk.length);
+        bytes += chunk.length;
+        chunks.push(chunk);
       });
       stream.on('error', (error: Error) => done(error));
+      // Also where the connection breaks in the middle of it.
+      stream.on('close', () => {
+        if (!stream.readableEnded) giveBack();
+      });
       stream.on('end', () => {
-        if (stream.sizeExceeded) {
-          done(reply(552, '5.3.4 The mail is too large'));
+        if (stream.sizeExceeded || isFull) {
+          giveBack();
+          done(
+            stream.sizeExceeded
+              ? reply(552, '5.3.4 The mail is too large')
+              : reply(452, '4.3.1 Too much mail at once, try again later'),
+          );
           return;
         }
         receipts
@@ -92,12 +145,17 @@ export function createSmtpListener(
             ip: session.remoteAddress,
             receivedAt: new Date(clock.now()),
           })
+          .finally(giveBack)
           .then(
             ({ receiptId }) => done(null, `2.0.0 Kept as ${receiptId}`),
             (error) => done(later(error)),
           );
       });
     },
+  });
+  server.server.on('connection', (socket: Socket) => {
+    const life = setTimeout(() => socket.destroy(), options.lifeMs ?? usualLifeMs).unref();
+    socket.once('close', () => clearTimeout(life));
   });
   // Whoever breaks off, or speaks no SMTP.
   server.on('error', (error) => log.debug({ err: error }, 'an SMTP connection ended'));

@@ -1,8 +1,10 @@
+import { connect, type Socket } from 'node:net';
 import { sql } from 'kysely';
 import nodemailer from 'nodemailer';
 import getTLSOptions from 'smtp-server/lib/tls-options.js';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { replyAddress } from '../../server/channels/index.ts';
+import { eventually } from '../support/eventually.ts';
 import { type Client, type RunningOmega, startOmega, testSecrets } from '../support/omega.ts';
 import { messagesOf } from '../support/reading.ts';
 
@@ -20,8 +22,9 @@ beforeAll(async () => {
 afterAll(() => omega.close());
 
 /** A mail server that hands over. STARTTLS is asked for. */
-const peer = () =>
+const peer = (more: object = {}) =>
   nodemailer.createTransport({
+    ...more,
     host: '127.0.0.1',
     port: omega.smtpPort!,
     requireTLS: true,
@@ -111,4 +114,63 @@ test('when the database cannot keep it, the peer is told to come again, and then
   expect(await inbound(1001)).toHaveLength(before);
   await send('hello@lotus.example');
   expect(await inbound(1001)).toHaveLength(before + 1);
+});
+
+/** A connection that has been greeted, or refused. */
+async function greeted(port: number): Promise<{ socket: Socket; greeting: string }> {
+  const socket = connect({ port, host: '127.0.0.1' });
+  socket.on('error', () => undefined);
+  const greeting = await new Promise<string>((resolve) => {
+    socket.once('data', (data) => resolve(data.toString()));
+  });
+  return { socket, greeting };
+}
+
+test('connections of one address keep no other out', async () => {
+  const open = await Promise.all(Array.from({ length: 20 }, () => greeted(omega.smtpPort!)));
+  expect(open.map(({ greeting }) => greeting.slice(0, 4))).toEqual(open.map(() => '220 '));
+  const refused = await greeted(omega.smtpPort!);
+  expect(refused.greeting).toMatch(/^421 4\.7\.0 Too many connections from your address/);
+  const other = peer({ localAddress: '127.0.0.2' });
+  const mail = { from: 'dora@example.com', to: 'hello@lotus.example', subject: 'Hi', text: 'Hi' };
+  expect((await other.sendMail(mail)).response).toMatch(/^250 /);
+  for (const { socket } of open) socket.destroy();
+  await eventually(() => send('hello@lotus.example'));
+});
+
+test('a connection ends after its time, however busy it looks', async () => {
+  const own = await startOmega({ worker: false, smtp: { lifeMs: 500 } });
+  const { socket } = await greeted(own.smtpPort!);
+  const ended = new Promise((resolve) => socket.once('close', resolve));
+  socket.on('data', () => socket.write('NOOP\r\n'));
+  socket.write('NOOP\r\n');
+  await ended;
+  await own.close();
+});
+
+test('mails that come in at once hold so much memory and no more: beyond it they are to come again', async () => {
+  const own = await startOmega({ smtp: { heldBytes: 1_000_000 } });
+  await own.business({ business_id: 1001 });
+  const transport = nodemailer.createTransport({ host: '127.0.0.1', port: own.smtpPort!, ignoreTLS: true });
+  const mail = (bytes: number) =>
+    transport.sendMail({
+      from: 'eva@example.com',
+      to: 'hello@lotus.example',
+      subject: 'Hi',
+      text: 'x'.repeat(bytes),
+    });
+  for (let i = 0; i < 3; i++) {
+    await expect(mail(1_500_000)).rejects.toMatchObject({ responseCode: 452 });
+    expect((await mail(800_000)).response).toMatch(/^250 /);
+    // Broken off in the middle.
+    const { socket } = await greeted(own.smtpPort!);
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    socket.write('HELO x\r\nMAIL FROM:<f@example.com>\r\nRCPT TO:<hello@lotus.example>\r\nDATA\r\n');
+    await new Promise<void>((resolve) => {
+      socket.on('data', (data) => data.toString().includes('354 ') && resolve());
+    });
+    socket.write('x'.repeat(70).concat('\r\n').repeat(10_000), () => socket.destroy());
+    await closed;
+  }
+  await own.close();
 });

@@ -6,6 +6,7 @@ import type { DatabaseTarget } from '../../server/core/db/index.ts';
 import { defaultLimits, type Limits } from '../../server/core/http/index.ts';
 import { createLog, type Log } from '../../server/core/log.ts';
 import { createSecrets } from '../../server/core/secrets.ts';
+import type { SmtpOptions } from '../../server/mail/index.ts';
 import { createOmega, type Omega } from '../../server/omega.ts';
 import type { StreamLimits } from '../../server/realtime/index.ts';
 import type { WebhookOptions } from '../../server/webhooks/index.ts';
@@ -68,7 +69,7 @@ export interface StartOptions {
   /** For requests to Amazon. */
   amazonAgent?: Agent;
   /** Takes mail in by SMTP on loopback: see `smtpPort`. */
-  smtp?: { tls?: { cert: string; key: string } };
+  smtp?: Omit<SmtpOptions, 'host' | 'port'>;
   /** Bytes of large webhooks that it holds at once. */
   webhookBytes?: number;
   /** How events are posted to receivers; they have 5 s unless told: a slow machine is no receiver that hangs. */

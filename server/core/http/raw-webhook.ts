@@ -1,6 +1,6 @@
 import { Transform } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { Fault } from '../fault.ts';
+import type { ByteBudget } from '../byte-budget.ts';
 
 /** What a carrier posted, byte for byte: signatures are made over exactly this. */
 export interface RawWebhook {
@@ -23,35 +23,6 @@ export interface RawWebhook {
 export const usualWebhookBytes = 100 * 1024 * 1024;
 /** Up to the size that any operation takes, a body is not counted: nobody's large ones keep callbacks out. */
 const notCounted = 1024 * 1024;
-
-/** What is left of a number of bytes that many share. */
-export interface ByteBudget {
-  /** @throws 503 where so many are not left */
-  mustHave(bytes: number): void;
-  /** @throws as {@link mustHave} */
-  take(bytes: number): void;
-  giveBack(bytes: number): void;
-}
-
-export function createByteBudget(most: number): ByteBudget {
-  let taken = 0;
-  const mustHave = (bytes: number) => {
-    if (taken + bytes > most)
-      throw new Fault('unavailable', 'Too much is being posted at once. Repeat in a moment.', {
-        retryAfterS: 5,
-      });
-  };
-  return {
-    mustHave,
-    take(bytes) {
-      mustHave(bytes);
-      taken += bytes;
-    },
-    giveBack(bytes) {
-      taken -= bytes;
-    },
-  };
-}
 
 /**
  * Draws a request's body from the budget as it comes: who only announces much keeps nobody out. What would not fit is

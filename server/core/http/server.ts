@@ -7,6 +7,7 @@ import Fastify, {
   LogController,
 } from 'fastify';
 import { contract, isWrite, type Operation, type OperationId } from '../../../contract/index.ts';
+import { createByteBudget } from '../byte-budget.ts';
 import type { Clock } from '../clock.ts';
 import { type Db, inTransaction } from '../db/index.ts';
 import { Fault } from '../fault.ts';
@@ -19,7 +20,7 @@ import { businessOf, type Caller, originOf } from './caller.ts';
 import { createRateLimits, type Limits } from './limits.ts';
 import { registerDocs } from './openapi.ts';
 import { faultOf, problemOf } from './problem.ts';
-import { createByteBudget, takeRawBytes, usualWebhookBytes } from './raw-webhook.ts';
+import { takeRawBytes, usualWebhookBytes } from './raw-webhook.ts';
 import { answerAgain, claimRequests, fingerprintOf, keepAnswers, keyText } from './requests.ts';
 import { compileAnswer, compileInput, compileWriter, refuseUnstorable } from './validation.ts';
 
