@@ -148,13 +148,20 @@ describe('in every text field of the contract', () => {
     const fields = textFields(row).filter(({ part }) => part === 'body');
     return fields.length > 0 ? [{ id, row, fields }] : [];
   });
-  const long = 'x'.repeat(10_000_000);
+  const long = Buffer.alloc(10_000_000, 'x');
+  /** Put together of bytes: to write them as JSON anew for each place is most of the work. */
+  const sendLong = (row: Operation, { part, path: place }: TextField): Promise<Answer> => {
+    const { path, body } = wire(row, withValue(row, [{ part, path: place }], 'LONG'));
+    const [before, after] = JSON.stringify(body).split('LONG');
+    const bytes = Buffer.concat([Buffer.from(before!), long, Buffer.from(after!)]);
+    return (row.auth === 'platform' ? omega.platform : api).call(row.method, path, bytes);
+  };
   const takesLong = ({ row }: { row: Operation }) => (row.bodyLimit ?? 0) > long.length;
 
   test.each(ofTheBody.filter((one) => !takesLong(one)))(
     '$id: ten million characters are refused before they are read',
     async ({ row, fields: [field] }) => {
-      expectProblem(await send(row, withValue(row, [field!], long)), 413, 'body_too_large');
+      expectProblem(await sendLong(row, field!), 413, 'body_too_large');
     },
   );
 
@@ -162,9 +169,9 @@ describe('in every text field of the contract', () => {
   test.each(ofTheBody.filter(takesLong))(
     '$id: ten million characters are too long',
     async ({ row, fields }) => {
-      for (const { part, path } of fields) {
-        const what = path.join('.');
-        const answer = await send(row, withValue(row, [{ part, path }], long));
+      for (const field of fields) {
+        const what = nameOf(field);
+        const answer = await sendLong(row, field);
         if (what === 'attachments.0.content') {
           expect(answer.status, what).toBeLessThan(500);
           continue;

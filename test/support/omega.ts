@@ -1,6 +1,7 @@
 import type { Agent } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { TestClock } from 'pg-boss';
+import { type Dispatcher, request } from 'undici';
 import { allScopes, createKey } from '../../server/access/index.ts';
 import type { DatabaseTarget } from '../../server/core/db/index.ts';
 import { defaultLimits, type Limits } from '../../server/core/http/index.ts';
@@ -147,6 +148,10 @@ export async function startOmega(options: StartOptions = {}): Promise<RunningOme
   };
 }
 
+/** A body that is sent as it is. */
+const isSent = (body: unknown): body is string | Uint8Array =>
+  typeof body === 'string' || body instanceof Uint8Array;
+
 export function clientOf(url: string, key: string | null): Client {
   const call = async (
     method: string,
@@ -154,24 +159,28 @@ export function clientOf(url: string, key: string | null): Client {
     body?: unknown,
     headers: Record<string, string> = {},
   ): Promise<Answer> => {
-    const response = await fetch(url + path, {
-      method,
+    // Undici's own request: fetch takes three times as much work, which most of a small request is.
+    const response = await request(new URL(url + path), {
+      method: method as Dispatcher.HttpMethod,
       headers: {
         ...(key !== null && { 'x-api-key': key }),
         ...(body !== undefined && { 'content-type': 'application/json' }),
         ...headers,
       },
-      body: body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body),
+      body: body === undefined ? null : isSent(body) ? body : JSON.stringify(body),
     });
-    const type = response.headers.get('content-type') ?? '';
+    const answered = new Headers();
+    for (const [name, values] of Object.entries(response.headers))
+      for (const value of [values ?? []].flat()) answered.append(name, value);
+    const type = answered.get('content-type') ?? '';
     // What goes on for ever is not waited for; test/support/streams.ts reads it.
     const goesOn = type.startsWith('text/event-stream');
-    if (goesOn) await response.body?.cancel();
-    const text = goesOn ? '' : await response.text();
+    if (goesOn) response.body.on('error', () => undefined).destroy();
+    const text = goesOn ? '' : await response.body.text();
     const isJson = type.includes('json');
     return {
-      status: response.status,
-      headers: response.headers,
+      status: response.statusCode,
+      headers: answered,
       body: isJson && text ? JSON.parse(text) : text,
     };
   };
