@@ -312,7 +312,7 @@ describe('an outcome that is not known', () => {
     expect(postsTo(to)).toHaveLength(1);
   });
 
-  it('is sent again only when the list does not have it, half a minute later', async () => {
+  it('is sent again only when the list does not have it, some time later', async () => {
     twilio.answer = () => ({ kind: 'reset' });
     const { id, to } = await text();
     twilio.answer = () => ({ kind: 'created' });
@@ -324,6 +324,18 @@ describe('an outcome that is not known', () => {
     expect(twilio.messages.filter((message) => message.to === to)).toHaveLength(1);
     const { attempts } = await timeline(id);
     expect(attempts.map(({ state }: { state: string }) => state)).toEqual(['absent', 'accepted']);
+  });
+
+  it('is not taken for absent while a call that a held-up worker began late may still be worked on', async () => {
+    twilio.answer = () => ({ kind: 'reset' });
+    const { id, to } = await text();
+    twilio.answer = () => ({ kind: 'created' });
+    await omega.tick(2_000);
+    // Begun 20 s after the claim, as late as a lease allows, it may be taken 15 s later.
+    await omega.tick(33_000);
+    expect((await timeline(id)).attempts[0].state).toBe('unknown');
+    await untilAskedOut();
+    expect(postsTo(to)).toHaveLength(2);
   });
 
   it('of two equal texts is each its own: one is there, one is not, and nobody knows which', async () => {

@@ -110,6 +110,36 @@ describe('a database that is stopped and started', () => {
   });
 });
 
+test('a Postgres that has become read only, as a primary that was failed over: 503 with Retry-After, until it is one again', async () => {
+  const admin = await connect(pair.url);
+  const name = new URL(pair.url).pathname.slice(1);
+  const readOnly = async (is: 'on' | 'off') => {
+    await admin.query('set default_transaction_read_only = off');
+    await admin.query(`alter database ${name} set default_transaction_read_only = ${is}`);
+    await admin.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where datname = current_database() and application_name like 'omega%'`,
+    );
+  };
+  await readOnly('on');
+  const body = { to: number(300), content: 'After the failover', request_id: 'read-only' };
+  const refused: Answer[] = [];
+  // The first may meet a connection that has just ended, the next ones meet new ones.
+  for (let i = 0; i < 3; i++) refused.push(await pair.apis[0].post('/sms/queue', body));
+  await readOnly('off');
+  await admin.end();
+  for (const answer of refused) expectUnavailable(answer);
+  const taken = await vi.waitFor(
+    async () => {
+      const answer = await pair.apis[0].post('/sms/queue', body);
+      expect(answer.status).toBe(202);
+      return answer;
+    },
+    { timeout: 10_000, interval: 50 },
+  );
+  await expectAllDelivered([taken.body.message_id]);
+}, 60_000);
+
 describe('a lock that somebody holds', () => {
   test('on a request that still runs: 409 with Retry-After, and the same request goes through afterwards', async () => {
     const holder = await connect(pair.url);

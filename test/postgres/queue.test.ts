@@ -90,6 +90,19 @@ test('a job that meets a lock, however long, waits for it: the tries are for its
   );
 }, 60_000);
 
+test('a carrier that is not reached counts as a failure, though its error looks like that of a database away', async () => {
+  const refused = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
+  await withQueue(
+    'carrier',
+    () => ({ batchSize: 1, concurrency: 1, run: async ([job]) => new Map([[job!.id, refused]]) }),
+    async (enqueue, url) => {
+      await enqueue([{ business_id: 1, is: 'for a carrier' }]);
+      const buried = () => rowsOf(url, `select job->>'is' as job from dead_letters`);
+      await expect.poll(buried, patient).toEqual([{ job: 'for a carrier' }]);
+    },
+  );
+}, 60_000);
+
 test('a business whose jobs hang fills no batch that is kept for the others', async () => {
   const begun: string[] = [];
   const released = Promise.withResolvers<void>();

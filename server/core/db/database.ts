@@ -6,6 +6,7 @@ import { Kysely, PGliteDialect, PostgresDialect, type Transaction } from 'kysely
 import pg from 'pg';
 import { makeFolder } from '../make-folder.ts';
 import { lockDataDir } from './data-dir-lock.ts';
+import { noteDatabaseError } from './database-errors.ts';
 import { ImpatientClient } from './impatient-client.ts';
 import type { Tables } from './tables.ts';
 import { templateDir, templateTar } from './template.ts';
@@ -154,7 +155,7 @@ function openPool(
   { most, waitMs, statementMs, answerMs }: PoolLimits,
   onError: (error: Error) => void,
 ): pg.Pool {
-  const pool = new pg.Pool({
+  const pool = new NotingPool({
     Client: ImpatientClient,
     connectionString: url,
     max: most,
@@ -178,6 +179,22 @@ function openPool(
   // The connection's own listener has told it already.
   pool.on('error', () => undefined);
   return pool;
+}
+
+/** Whom there is no connection for learns that it was the database. */
+class NotingPool extends pg.Pool {
+  override connect(): Promise<pg.PoolClient>;
+  override connect(callback: Parameters<pg.Pool['connect']>[0]): void;
+  override connect(callback?: Parameters<pg.Pool['connect']>[0]): Promise<pg.PoolClient> | undefined {
+    if (callback) {
+      super.connect(callback);
+      return undefined;
+    }
+    return super.connect().catch((error: unknown) => {
+      noteDatabaseError(error);
+      throw error;
+    });
+  }
 }
 
 async function openPglite(target: Exclude<DatabaseTarget, { kind: 'postgres' }>): Promise<Database> {

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { noteDatabaseError } from './database-errors.ts';
 
 /** Said by `pg` where an answer did not come within `query_timeout`. */
 const readTimeout = 'Query read timeout';
@@ -15,6 +16,7 @@ export class ImpatientClient extends pg.Client {
     // biome-ignore lint/suspicious/noExplicitAny: as above.
     const result = (super.query as any)(...args);
     result?.catch?.((error: unknown) => {
+      noteDatabaseError(error);
       if (error instanceof Error && error.message === readTimeout) this.#destroy();
     });
     return result;

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Fault } from '../fault.ts';
 import type { Db, Tx } from './database.ts';
+import { isDatabaseError } from './database-errors.ts';
 
 const maxTries = 5;
 
@@ -68,8 +69,14 @@ const awayCodes = new Set([
   'ECONNRESET',
   'EPIPE',
   'ENOTFOUND',
+  'EAI_AGAIN',
   'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EADDRNOTAVAIL',
   'ETIMEDOUT',
+  'EMFILE', // no file descriptor left to connect with
+  'ENFILE',
+  '25006', // read only: a primary that has become a replica
   '53100', // disk full
   '53200', // out of memory
   '53300', // too many connections
@@ -78,17 +85,20 @@ const awayCodes = new Set([
   '57P02', // crash shutdown
   '57P03', // starting up
   '25P03', // idle in transaction too long
+  '58030', // the disk fails
   '08000',
+  '08001',
   '08003',
+  '08004',
   '08006',
 ]);
 
 /** What a statement can be at fault for itself: it took too long, or met another crosswise again and again. */
 const ownCodes = ['57014', '40001', '40P01'];
 
-/** Whether the database was away, full or locked: then whoever met it did nothing wrong, and waiting helps. */
+/** Whether Postgres was away, full or locked: then whoever met it did nothing wrong, and waiting helps. */
 export function databaseWasInTheWay(error: unknown): boolean {
-  return !ownCodes.includes(codeOf(error)) && faultOfDatabaseError(error) !== null;
+  return isDatabaseError(error) && !ownCodes.includes(codeOf(error)) && faultOfDatabaseError(error) !== null;
 }
 
 /** A database error as the caller should see it, or null where it is not for the caller. */
