@@ -1,4 +1,7 @@
+import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { makeTemplate } from '../../server/core/db/index.ts';
 import { postgresTemplate, testTemplate } from './template.ts';
 
@@ -10,9 +13,10 @@ export default async function setup(): Promise<void> {
       `Node ${process.versions.node} is too old. Use \`npm test\`: it runs the Node 24 that the project pins.`,
     );
   await makeTemplate();
-  if (existsSync(await testTemplate()) && existsSync(await postgresTemplate())) return;
-  // All of Omega, which takes its time to load.
-  const { makePostgresTemplate, makeTestTemplate } = await import('./make-templates.ts');
-  await makeTestTemplate();
-  await makePostgresTemplate();
+  const areThere = async () => existsSync(await testTemplate()) && existsSync(await postgresTemplate());
+  if (await areThere()) return;
+  const program = join(import.meta.dirname, 'make-templates.ts');
+  const { stderr } = await promisify(execFile)(process.execPath, [program]);
+  if (!(await areThere()))
+    throw new Error(`The templates of the tests' databases could not be made: ${stderr}`);
 }

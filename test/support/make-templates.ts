@@ -1,3 +1,7 @@
+/**
+ * A program: makes what databases of tests begin from. In a process of its own, for what starts the real Postgres also
+ * decides how its process exits, and a run of tests that failed would exit with 0.
+ */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
@@ -22,7 +26,7 @@ async function prepare(database: Database): Promise<void> {
 }
 
 /** Makes the archive where it is missing. */
-export async function makeTestTemplate(): Promise<void> {
+async function makeTestTemplate(): Promise<void> {
   const path = await testTemplate();
   if (existsSync(path)) return;
   const database = await openDatabase({ kind: 'memory' }, () => undefined);
@@ -35,7 +39,7 @@ export async function makeTestTemplate(): Promise<void> {
 }
 
 /** Makes the data folder that each test's Postgres begins with, where it is missing: `initdb` takes 3 s, a copy 0.2. */
-export async function makePostgresTemplate(): Promise<void> {
+async function makePostgresTemplate(): Promise<void> {
   if (existsSync(await postgresTemplate())) return;
   const folder = await mkdtemp(join(tmpdir(), 'omega-postgres-'));
   const port = await freePort();
@@ -57,3 +61,6 @@ export async function makePostgresTemplate(): Promise<void> {
   await rename(unfinished, template);
   await rm(folder, { recursive: true, force: true });
 }
+
+await makeTestTemplate();
+await makePostgresTemplate();
