@@ -51,7 +51,7 @@ const mail = {
     Type.String({
       minLength: 1,
       maxLength: 1_048_576,
-      description: 'Up to 1 MB. Kept and sent as it is; made safe before it is shown.',
+      description: 'Up to 1 MB and 20,000 elements. Kept and sent as it is; made safe before it is shown.',
     }),
   ),
   cc: Type.Optional(Type.Array(Address('Exactly one address.'), { maxItems: 50 })),

@@ -296,7 +296,7 @@ export const Message = Type.Object({
   html: Nullable(
     Type.String({
       description:
-        "A mail's HTML, made safe to show: no script, form or frame, and remote images off (their address is in `data-remote-src`).",
+        "A mail's HTML, made safe to show: no script, form or frame, and remote images off (their address is in `data-remote-src`). null where there is none, or too much to be made safe (more than 20,000 elements).",
     }),
   ),
   media_urls: Type.Array(Type.String()),
