@@ -60,6 +60,16 @@ export function sameText(one: string, other: string): boolean {
   return a.length === b.length && timingSafeEqual(a, b);
 }
 
+/** Shorter ones stand in any text. */
+const shortestHidden = 4;
+
+/** What a server of others said, which may repeat what it was told, without these secrets: it is kept and shown. */
+export function withoutSecrets(text: string, secrets: readonly string[]): string {
+  return secrets
+    .filter((secret) => secret.length >= shortestHidden)
+    .reduce((clean, secret) => clean.replaceAll(secret, '[hidden]'), text);
+}
+
 /** A credential that was drawn at random (never a password): SHA-256 is enough to keep it by. */
 export function hashOfToken(token: string): string {
   return createHash('sha256').update(token).digest('base64url');

@@ -2,6 +2,7 @@ import type RequestClient from 'twilio/lib/base/RequestClient.js';
 import type Twilio from 'twilio/lib/rest/Twilio.js';
 import { Agent, type Dispatcher, request } from 'undici';
 import type { ProviderCredentials } from '../businesses/index.ts';
+import { withoutSecrets } from '../core/secrets.ts';
 
 export type TwilioCredentials = ProviderCredentials<'twilio'>;
 
@@ -67,17 +68,16 @@ async function send(call: Call, credentials: TwilioCredentials, signal: AbortSig
   Object.assign(exchange, newExchange());
   const url = twilioUrl(call.uri, credentials);
   for (const [name, value] of fields(call.params)) url.searchParams.append(name, value);
+  const basic = Buffer.from(`${call.username}:${call.password}`).toString('base64');
   const answer = await request(url, {
     method: call.method.toUpperCase() as Dispatcher.HttpMethod,
-    headers: {
-      ...call.headers,
-      authorization: `Basic ${Buffer.from(`${call.username}:${call.password}`).toString('base64')}`,
-    },
+    headers: { ...call.headers, authorization: `Basic ${basic}` },
     body: call.data && new URLSearchParams(fields(call.data)).toString(),
     signal,
     dispatcher: agent.compose(noteStart(exchange)),
   });
-  const body = await readCapped(answer.body);
+  // A proxy on the way, or who stands in for Twilio, may repeat what it was told.
+  const body = withoutSecrets(await readCapped(answer.body), [basic, call.password]);
   exchange.status = answer.statusCode;
   exchange.body = body;
   const retryAfter = answer.headers['retry-after'];

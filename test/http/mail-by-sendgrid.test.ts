@@ -130,6 +130,12 @@ describe('what SendGrid answers', () => {
     expect(sendGrid.requests).toHaveLength(1);
   });
 
+  test('a key that is repeated in the answer is not kept', async () => {
+    sendGrid.answers.push(json(400, errors(`Bad request: authorization: Bearer ${sendGridKey}`)));
+    const { error_message } = await messageOf(await send());
+    expect(error_message).toContain('authorization: Bearer [hidden]');
+  });
+
   test('429 waits as long as it is told to, and sends then', async () => {
     sendGrid.answers.push(json(429, errors('too many requests'), { 'retry-after': '600' }));
     const sent = await send();

@@ -227,6 +227,27 @@ describe('a text', () => {
     expect(attempts).toHaveLength(1);
   });
 
+  it('keeps no secret that a proxy on the way repeats in its answer', async () => {
+    const proof = basic(accountSid, authToken);
+    const echo = `Bad request: authorization: ${proof} (${authToken})`;
+    for (const status of [400, 502]) {
+      twilio.answer = () => ({
+        kind: 'raw',
+        status,
+        type: 'application/json',
+        body: JSON.stringify({ message: echo }),
+      });
+      const { id } = await text();
+      const told = JSON.stringify([
+        await timeline(id),
+        (await api.get('/businesses/2001/changes?from=oldest&limit=100')).body,
+      ]);
+      expect(told).not.toContain(authToken);
+      expect(told).not.toContain(proof.replace('Basic ', ''));
+      expect(told).toContain('authorization: Basic [hidden] ([hidden])');
+    }
+  });
+
   it('with pictures is an MMS', async () => {
     const media = ['https://lotus.example/map.png', 'https://lotus.example/a.jpg'];
     const { to } = await text({ media_urls: media });

@@ -1,3 +1,4 @@
+import { withoutSecrets } from '../../core/secrets.ts';
 import { oneLine } from './smtp-outcome.ts';
 
 export interface SendGridAccess {
@@ -53,7 +54,7 @@ export async function callSendGrid(
     const { status, headers } = response;
     // The status is the answer. What is said beside it may be cut, late or endless; beside a 202 it is nothing.
     if (status === 202) void response.body?.cancel().catch(() => {});
-    const text = status === 202 ? '' : await textOf(response).catch(() => '');
+    const text = status === 202 ? '' : withoutSecrets(await textOf(response).catch(() => ''), [apiKey]);
     return { kind: 'answer', status, headers, text, json: jsonOf(text) };
   } catch (error) {
     const cause = (error as { cause?: { code?: string; message?: string } }).cause;

@@ -15,7 +15,7 @@ import {
   type SendOutcome,
 } from '../../channels/index.ts';
 import type { Clock } from '../../core/clock.ts';
-import type { Secrets } from '../../core/secrets.ts';
+import { type Secrets, withoutSecrets } from '../../core/secrets.ts';
 import { composeMail, readFiles, unsubscribeHeaders } from './compose.ts';
 import { checkDomains, type DomainLookup } from './domain-checks.ts';
 import { providerHeaders, type SmtpProvider } from './provider-headers.ts';
@@ -119,7 +119,7 @@ export function createSmtpCarrier(provider: SmtpProvider, options: MailCarrierOp
     } catch (error) {
       if (tooLate.signal.aborted)
         return refused('timeout', `The mail server had no free connection within ${mostWaitMs / 1000} s.`);
-      const failure = withoutSecrets(error as SmtpFailure, server);
+      const failure = withoutPassword(error as SmtpFailure, server);
       return outcomeOfFailure(failure, handedOver.bytes?.readableDidRead ?? false);
     } finally {
       clearTimeout(wait);
@@ -226,28 +226,22 @@ async function checkServer(server: SmtpServer, signal: AbortSignal): Promise<Pro
     await Promise.race([transport.verify(), aborted.promise]);
     return [];
   } catch (error) {
-    return [problemOf(withoutSecrets(error as SmtpFailure, server), where, server)];
+    return [problemOf(withoutPassword(error as SmtpFailure, server), where, server)];
   } finally {
     signal.removeEventListener('abort', onAbort);
     transport.close();
   }
 }
 
-/** Shorter ones stand in any text. */
-const shortestHidden = 4;
-
 /**
  * A server may repeat what it was told (sendmail: `Command unrecognized: "AUTH PLAIN …"`), and its answer is kept and
  * shown: without the password, in whichever form it was said.
  */
-function withoutSecrets(failure: SmtpFailure, { user, password }: SmtpServer): SmtpFailure {
+function withoutPassword(failure: SmtpFailure, { user, password }: SmtpServer): SmtpFailure {
   if (password === null) return failure;
   const base64 = (text: string) => Buffer.from(text).toString('base64');
   const said = [base64(`\0${user}\0${password}`), base64(password), password];
-  const hide = (text: string | undefined) =>
-    said
-      .filter((form) => form.length >= shortestHidden)
-      .reduce((clean, form) => clean?.replaceAll(form, '[hidden]'), text);
+  const hide = (text: string | undefined) => text && withoutSecrets(text, said);
   const { response, message } = failure;
   return Object.assign(failure, { response: hide(response), message: hide(message) });
 }
