@@ -14,7 +14,7 @@ import { setTimeout as after } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type DatabaseTarget, openDatabase } from '../../server/core/db/index.ts';
-import { crashRounds, crashRun, crashTimes, randomOf, seedOf } from '../support/crash.ts';
+import { crashRounds, crashRun, crashTimes, hangingTimes, randomOf, seedOf } from '../support/crash.ts';
 import { expectNothingLost } from '../support/crash-checks.ts';
 import { eventually } from '../support/eventually.ts';
 import { lotus } from '../support/lotus.ts';
@@ -70,7 +70,7 @@ async function nextChangeIn(folder: string): Promise<void> {
 test(
   'killed between the acceptance of the carrier and our note of it, the message is delivered and was accepted once',
   async () => {
-    const first = await startProcess({ database, ...crashTimes });
+    const first = await startProcess({ database, ...hangingTimes });
     await first.platform.post('/business/onboard', lotus);
     // Accepted, but the answer never comes: the worker hangs in the call.
     const queued = await first.platform.post('/sms/queue', {

@@ -8,7 +8,7 @@
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { DatabaseTarget } from '../../server/core/db/index.ts';
-import { crashRounds, crashRun, crashTimes, seedOf } from '../support/crash.ts';
+import { crashRounds, crashRun, hangingTimes, seedOf } from '../support/crash.ts';
 import { expectNothingLost } from '../support/crash-checks.ts';
 import { eventually } from '../support/eventually.ts';
 import { lotus } from '../support/lotus.ts';
@@ -53,7 +53,7 @@ test(
   'killed between the acceptance of the carrier and our note of it, each message is delivered and was accepted once',
   async () => {
     const database = await emptyDatabase('between');
-    const first = await startProcess({ database, ...crashTimes });
+    const first = await startProcess({ database, ...hangingTimes });
     await first.platform.post('/business/onboard', lotus);
     // Accepted, but the answer never comes: the worker hangs in the calls.
     const queued = await Promise.all(

@@ -69,5 +69,5 @@ test(
     expect(await twilio.violations()).toEqual([]);
     await omega.kill();
   },
-  60_000 + rounds * 30_000,
+  120_000 + rounds * 60_000,
 );

@@ -25,6 +25,8 @@ export interface Answered {
 
 /** What a short lease needs: an attempt must be over, one way or the other, before it. */
 export const crashTimes = { leaseS: 2, carrierDeadlineMs: 500 };
+/** Of a worker that is to be killed while it waits for the carrier: a busy machine takes its time to kill it. */
+export const hangingTimes = { leaseS: 9, carrierDeadlineMs: 8_000 };
 
 /** Numbers in [0, 1) that a seed determines (mulberry32). */
 export function randomOf(seed: number): () => number {
