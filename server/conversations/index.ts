@@ -12,5 +12,5 @@ export { presentConversation } from './present.ts';
 export { conversationRow, conversationsOfClient } from './queries.ts';
 export { wakeConversationQueue } from './queues.ts';
 export { conversationRoutes } from './routes.ts';
-export { close, type NewMessageFacts, noteMessage, reopen } from './rules.ts';
+export { close, isBehind, type NewMessageFacts, noteMessage, reopen } from './rules.ts';
 export { waitAnew } from './waiting.ts';

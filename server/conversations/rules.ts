@@ -42,16 +42,21 @@ export interface NewMessageFacts {
   failed?: boolean;
 }
 
+/** The last message of a conversation, where it has one. */
+export type LastMessage = Pick<LockedConversation, 'last_message_id' | 'last_message_at'>;
+
+/** Whether a message stands behind the last one: of one millisecond the greater id does, as in the conversation's list. */
+export function isBehind(messageId: string, occurredAt: Date, last: LastMessage): boolean {
+  const ms = occurredAt.getTime() - (last.last_message_at?.getTime() ?? Number.NEGATIVE_INFINITY);
+  return ms > 0 || (ms === 0 && messageId > (last.last_message_id ?? ''));
+}
+
 /** What a new message changes in its conversation's row. @returns since when the client waited whom it answers */
 export function noteMessage(conversation: LockedConversation, message: NewMessageFacts): Date | null {
   if (message.occurredAt > conversation.last_activity_at) conversation.last_activity_at = message.occurredAt;
   // A note is for staff: it is never the last message, answers nobody, and is no channel of the client's.
   if (message.direction === 'internal') return null;
-  // Of one millisecond the greater id is the last, as in the conversation's list.
-  const before = conversation.last_message_at;
-  const isLater = !before || message.occurredAt > before;
-  const isOfThen = before?.getTime() === message.occurredAt.getTime();
-  if (isLater || (isOfThen && message.messageId > (conversation.last_message_id ?? ''))) {
+  if (isBehind(message.messageId, message.occurredAt, conversation)) {
     conversation.last_message_id = message.messageId;
     conversation.last_message_at = message.occurredAt;
   }

@@ -1,6 +1,11 @@
 import { sql } from 'kysely';
 import { type ClientRecord, erasedClient, lexemesOf, sortNameOf, wordsSql } from '../clients/index.ts';
-import { type LockedConversation, lockConversations, saveConversations } from '../conversations/index.ts';
+import {
+  isBehind,
+  type LockedConversation,
+  lockConversations,
+  saveConversations,
+} from '../conversations/index.ts';
 import type { AddressKind, Tx } from '../core/db/index.ts';
 import { recordEvents } from '../core/events/index.ts';
 import { Fault, invalid, notFound } from '../core/fault.ts';
@@ -234,7 +239,8 @@ async function fold(
     sql`conversation_id = ${kept.conversation_id}, client_id = ${kept.client_id}`,
     note,
   );
-  const laterLast = (folded.last_message_at?.getTime() ?? 0) > (kept.last_message_at?.getTime() ?? 0);
+  const { last_message_id: lastId, last_message_at: lastAt } = folded;
+  const last = lastId && lastAt && isBehind(lastId, lastAt, kept) ? folded : kept;
   const isOpen = kept.status === 'open' || folded.status === 'open';
   await saveConversations(tx, now, [
     {
@@ -242,8 +248,8 @@ async function fold(
       status: isOpen ? 'open' : kept.status,
       snoozed_until: isOpen ? null : kept.snoozed_until,
       location_id: kept.location_id ?? folded.location_id,
-      last_message_id: laterLast ? folded.last_message_id : kept.last_message_id,
-      last_message_at: laterLast ? folded.last_message_at : kept.last_message_at,
+      last_message_id: last.last_message_id,
+      last_message_at: last.last_message_at,
       last_activity_at: new Date(
         Math.max(kept.last_activity_at.getTime(), folded.last_activity_at.getTime()),
       ),

@@ -173,3 +173,18 @@ async function countEvents(): Promise<number> {
     .executeTakeFirstOrThrow();
   return Number(n);
 }
+
+test('mergeClient: of two last messages of one moment the conversation shows the one that its list has first', async () => {
+  await put(8801, { phones: ['+12025558801'] });
+  await put(8802, { phones: ['+12025558802'] });
+  const text = (from: string) =>
+    api.post('/simulator/inbound', { from, to: '+15005550006', content: `From ${from}` });
+  // The clock stands still, so their ids alone tell which is the last.
+  const kept = (await text('+12025558801')).body;
+  await text('+12025558802');
+  const { conversation } = (await merge(8801, 8802)).body;
+  const { data } = (await api.get(`${base}/8801/conversations/${kept.conversation_id}/messages?limit=1`))
+    .body;
+  expect(data[0]).toMatchObject({ content: 'From +12025558802' });
+  expect(conversation).toMatchObject({ last_message: { message_id: data[0].message_id } });
+});

@@ -112,7 +112,9 @@ test("each message's attempts equal the attempts written down, and each was acce
     await pair.rows(
       `select m.message_id, m.attempts from messages m
        where m.attempts <> (select count(*) from attempts a where a.message_id = m.message_id)
-          or (m.direction = 'outbound' and m.to_address <> $1) <> (1 = (select count(*) from simulator_messages s where s.message_id = m.message_id))`,
+          or (m.direction = 'outbound' and m.to_address <> $1
+            -- What its host said of it before a worker came to it is not sent any more.
+            and not (m.attempts = 0 and split_part(m.content, ' ', 1) in ('First', 'Reported'))) <> (1 = (select count(*) from simulator_messages s where s.message_id = m.message_id))`,
       [refusedPhone],
     ),
   ).toEqual([]);
