@@ -5,6 +5,7 @@ export {
   conversationOf,
   type LockedConversation,
   lockConversations,
+  lockConversationsOf,
   openConversations,
   saveConversations,
 } from './open.ts';

@@ -130,6 +130,24 @@ export async function lockConversations(
   return new Map(rows.map((row) => [row.conversation_id, { ...row, created: false }]));
 }
 
+/** Locks all conversations of these clients, closed ones too. */
+export async function lockConversationsOf(
+  tx: Tx,
+  businessId: number,
+  clientIds: number[],
+): Promise<Map<string, LockedConversation>> {
+  const rows = await tx
+    .selectFrom('conversations')
+    .select('conversation_id')
+    .where('business_id', '=', businessId)
+    .where('client_id', 'in', clientIds)
+    .execute();
+  return lockConversations(
+    tx,
+    rows.map((row) => ({ businessId, conversationId: row.conversation_id })),
+  );
+}
+
 /** Writes back what changed in locked rows, in one statement. */
 export async function saveConversations(tx: Tx, now: Date, rows: LockedConversation[]): Promise<void> {
   if (rows.length === 0) return;

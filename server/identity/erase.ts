@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { clientFor, consentHash, forgetAddresses, isConsentHash, sortNameOf } from '../clients/index.ts';
-import { lockConversations } from '../conversations/index.ts';
+import { lockConversationsOf } from '../conversations/index.ts';
 import type { AddressKind, Tx } from '../core/db/index.ts';
 import { type NewEvent, recordEvents } from '../core/events/index.ts';
 import type { Origin } from '../core/http/index.ts';
@@ -55,7 +55,7 @@ export async function eraseClient(tx: Tx, now: Date, erasure: Erasure, secrets: 
     };
   }
 
-  const conversations = await lockAll(tx, businessId, clientId);
+  const conversations = [...(await lockConversationsOf(tx, businessId, [clientId])).keys()];
   const taken = await takeAddresses(tx, businessId, clientId);
   const former = await formerAddresses(tx, businessId, conversations);
   const addresses = { all: taken.all, onlyTheirs: [...taken.onlyTheirs, ...former] };
@@ -89,20 +89,6 @@ export async function eraseClient(tx: Tx, now: Date, erasure: Erasure, secrets: 
     messagesCanceled: canceled.length,
     addressesErased: addresses.all.length,
   };
-}
-
-async function lockAll(tx: Tx, businessId: number, clientId: number): Promise<string[]> {
-  const rows = await tx
-    .selectFrom('conversations')
-    .select('conversation_id')
-    .where('business_id', '=', businessId)
-    .where('client_id', '=', clientId)
-    .execute();
-  const locked = await lockConversations(
-    tx,
-    rows.map((row) => ({ businessId, conversationId: row.conversation_id })),
-  );
-  return [...locked.keys()];
 }
 
 /** Takes the client's addresses away; tells those that nobody else has apart. */

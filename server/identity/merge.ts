@@ -3,7 +3,7 @@ import { type ClientRecord, erasedClient, lexemesOf, sortNameOf, wordsSql } from
 import {
   isBehind,
   type LockedConversation,
-  lockConversations,
+  lockConversationsOf,
   saveConversations,
 } from '../conversations/index.ts';
 import type { AddressKind, Tx } from '../core/db/index.ts';
@@ -159,20 +159,7 @@ async function moveConversations(
   folded_conversation_id: string | null;
   messages_moved: number;
 }> {
-  const all = await tx
-    .selectFrom('conversations')
-    .select(['business_id', 'conversation_id'])
-    .where('business_id', '=', businessId)
-    .where('client_id', 'in', [targetId, otherId])
-    .execute();
-  const locked = [
-    ...(
-      await lockConversations(
-        tx,
-        all.map((row) => ({ businessId, conversationId: row.conversation_id })),
-      )
-    ).values(),
-  ];
+  const locked = [...(await lockConversationsOf(tx, businessId, [targetId, otherId])).values()];
   const openOf = (clientId: number) =>
     locked.find((row) => row.client_id === clientId && row.status !== 'closed');
   const kept = openOf(targetId);

@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from 'kysely';
 import {
   conversationOf,
   type LockedConversation,
-  lockConversations,
+  lockConversationsOf,
   openConversations,
 } from '../conversations/index.ts';
 import type { Tx } from '../core/db/index.ts';
@@ -36,7 +36,7 @@ export async function returnHistory(
 ): Promise<ReturnedHistory> {
   const targetId = merge.into_client_id;
   const mergedId = merge.merged_client_id;
-  const locked = await lockOf(tx, businessId, targetId);
+  const locked = await lockConversationsOf(tx, businessId, [targetId]);
   const events: NewEvent[] = [];
   const moves = new Moves();
   const theirs: LockedConversation[] = [];
@@ -104,23 +104,6 @@ export async function returnHistory(
     messages,
     events,
   };
-}
-
-async function lockOf(
-  tx: Tx,
-  businessId: number,
-  clientId: number,
-): Promise<Map<string, LockedConversation>> {
-  const rows = await tx
-    .selectFrom('conversations')
-    .select('conversation_id')
-    .where('business_id', '=', businessId)
-    .where('client_id', '=', clientId)
-    .execute();
-  return lockConversations(
-    tx,
-    rows.map((row) => ({ businessId, conversationId: row.conversation_id })),
-  );
 }
 
 /** The conversation that was emptied into the other's, under its old id; it stands as that one stands now. */
